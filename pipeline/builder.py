@@ -1,0 +1,100 @@
+"""A model behind two products that share its variables: the training graph, and the inference signatures.
+
+Only the first ever sees a label, a mask or a weight; the second is made from features alone (`pipeline.inference`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Tuple
+
+import tensorflow as tf
+import tf_keras as keras
+
+from pipeline.encoding import Encoder
+from pipeline.experiment import Experiment, Training, model_config
+from pipeline.models import registry
+from pipeline.models.specification import ModelSpec
+from pipeline.prepared import Prepared
+from pipeline.schema import Schema
+from pipeline.seeds import derive
+from pipeline.training_graph import TrainingGraph
+from signatures.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Built:
+    """What the builder made of one experiment and one prepared data set."""
+
+    experiment: Experiment
+    spec: ModelSpec
+    schema: Schema
+    """Of the features that the model reads and the tasks it learns."""
+    encoder: Encoder
+    model: Any
+    graph: TrainingGraph
+
+
+def build(experiment: Experiment, prepared: Prepared) -> Built:
+    """Raises UsageError when the schema lacks what the experiment names."""
+    spec = registry.load(experiment.model)
+    schema = select(experiment, spec, prepared.schema)
+    # Keras reads its precision policy while layers are made; it is put back at once, as nothing else should see it.
+    before = keras.mixed_precision.global_policy()
+    keras.mixed_precision.set_global_policy(experiment.training.precision)
+    try:
+        encoder = Encoder(schema, prepared)
+        model = spec.build(
+            model_config(experiment), encoder.space, schema.tasks, seed=derive(experiment.seed, experiment.model)
+        )
+        graph = TrainingGraph(
+            model, schema.tasks, experiment.training.task_weights, experiment.training.accumulate
+        )
+        graph.compile(
+            optimizer=optimizer(experiment.training), steps_per_execution=experiment.training.batches_per_call
+        )
+    finally:
+        keras.mixed_precision.set_global_policy(before)
+    return Built(experiment, spec, schema, encoder, model, graph)
+
+
+def select(experiment: Experiment, spec: ModelSpec, schema: Schema) -> Schema:
+    """The part of the schema that this experiment's model reads."""
+    names = experiment.features if experiment.features is not None else schema.feature_names
+    allowed = schema.model_copy(update={"features": tuple(schema.feature(name) for name in names)})
+    selected = allowed.select(spec.select(allowed), _checked_tasks(experiment, spec, schema))
+    if "rank" in spec.signatures and not selected.columns("item"):
+        raise UsageError(f"schema {schema.name!r} has no item feature, but {experiment.model} ranks items; add one")
+    return selected
+
+
+def optimizer(training: Training) -> keras.optimizers.Optimizer:
+    """Keras' own, with clipping by the norm of all gradients together."""
+    kinds = {
+        "adam": keras.optimizers.Adam,
+        "adamw": keras.optimizers.AdamW,
+        "adagrad": keras.optimizers.Adagrad,
+        "sgd": keras.optimizers.SGD,
+    }
+    extra = {"weight_decay": training.weight_decay} if training.optimizer == "adamw" else {}
+    made = kinds[training.optimizer](training.learning_rate, global_clipnorm=training.clip_norm, **extra)
+    if training.precision == "mixed_float16":
+        return keras.mixed_precision.LossScaleOptimizer(made)
+    return made
+
+
+def seed_everything(seed: int) -> None:
+    """Fixes what is drawn outside our own seeds, and the order of reductions, on one machine."""
+    keras.utils.set_random_seed(derive(seed, "global"))
+    tf.config.experimental.enable_op_determinism()
+
+
+def _checked_tasks(experiment: Experiment, spec: ModelSpec, schema: Schema) -> Tuple[str, ...]:
+    for name in experiment.tasks:
+        task = schema.task(name)
+        if task.kind not in spec.task_kinds:
+            raise UsageError(
+                f"task {name!r} is {task.kind}, but {experiment.model} learns {' and '.join(spec.task_kinds)}; "
+                f"choose another task of schema {schema.name!r}"
+            )
+    return experiment.tasks

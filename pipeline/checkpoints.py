@@ -1,0 +1,97 @@
+"""Checkpoints that are whole or absent: a folder is filled beside its place and then renamed.
+
+    RUN/checkpoints/last-000123/  variables, optimizer, random state, state.json
+                    best-000100/
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+import pydantic
+import tensorflow as tf
+
+from signatures.errors import UsageError
+
+_STATE = "state.json"
+
+
+class RunState(pydantic.BaseModel):
+    """Where a run stands, apart from its variables; with them it is all that decides how the run goes on."""
+
+    model_config = pydantic.ConfigDict(extra="forbid")
+
+    epoch: int = 0
+    """Epochs done."""
+    batch: int = 0
+    """Batches done in the epoch after those."""
+    batches: int = 0
+    """Batches done in all."""
+    best: Optional[float] = None
+    best_epoch: int = 0
+    epochs_without_gain: int = 0
+    epochs_since_plateau: int = 0
+    learning_rate: float = 0.0
+    finished: bool = False
+    history: List[Dict[str, float]] = []
+    """One record an epoch."""
+
+
+class Checkpoints:
+    """Reads and writes the checkpoints of one run."""
+
+    def __init__(self, folder: Path, graph: Any) -> None:
+        self._folder = folder
+        self._checkpoint = tf.train.Checkpoint(graph=graph)
+
+    def save(self, kind: str, state: RunState) -> Path:
+        """Writes `last` or `best` and drops the one before."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        earlier = _folders(self._folder, kind)
+        work = Path(tempfile.mkdtemp(prefix=".work-", dir=self._folder))
+        try:
+            self._checkpoint.write(str(work / "variables"))
+            (work / _STATE).write_text(state.model_dump_json(indent=1), encoding="utf-8")
+            # Batches count up, but a best epoch can be written at the batch count of the last one before it.
+            place = self._folder / f"{kind}-{_next(earlier):06d}"
+            os.replace(work, place)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+        for folder in earlier:
+            shutil.rmtree(folder, ignore_errors=True)
+        return place
+
+    def restore(self, kind: str) -> Optional[RunState]:
+        """Reads the newest `last` or `best` into the graph; None when there is none."""
+        folders = _folders(self._folder, kind)
+        if not folders:
+            return None
+        try:
+            state = RunState.model_validate_json((folders[-1] / _STATE).read_bytes())
+            status = self._checkpoint.read(str(folders[-1] / "variables"))
+            status.assert_existing_objects_matched()
+            status.expect_partial()
+        except (pydantic.ValidationError, tf.errors.OpError, AssertionError, ValueError, OSError) as error:
+            reason = str(error).splitlines()[0]
+            raise UsageError(
+                f"checkpoint {folders[-1]} does not fit this model or is damaged ({reason}); train with --restart"
+            ) from error
+        return state
+
+
+def clear(folder: Path) -> None:
+    """Removes work folders that a kill left behind."""
+    for path in folder.glob(".work-*"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _folders(folder: Path, kind: str) -> List[Path]:
+    return sorted(folder.glob(f"{kind}-[0-9]*"))
+
+
+def _next(earlier: List[Path]) -> int:
+    return int(earlier[-1].name.rsplit("-", 1)[1]) + 1 if earlier else 1

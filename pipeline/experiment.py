@@ -1,0 +1,139 @@
+"""One experiment: which model, on which tasks and features, trained how. A YAML file, every key checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict, Literal, Optional, Sequence, Tuple
+
+import pydantic
+import yaml
+
+from pipeline.dataset import Plan
+from pipeline.models import registry
+from pipeline.schema import describe
+from signatures.errors import UsageError
+
+FOLDER = Path(__file__).parent / "experiments"
+
+
+class _Part(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+
+class Training(_Part):
+    """How to train; counts in batches unless a name says otherwise."""
+
+    epochs: int = pydantic.Field(20, ge=1)
+    optimizer: Literal["adam", "adamw", "adagrad", "sgd"] = "adam"
+    learning_rate: float = pydantic.Field(1e-3, gt=0)
+    weight_decay: float = pydantic.Field(0.0, ge=0)
+    """Decoupled, for adamw; per step, times the learning rate."""
+    clip_norm: Optional[float] = pydantic.Field(None, gt=0)
+    """Largest norm of all gradients together."""
+    accumulate: int = pydantic.Field(1, ge=1)
+    """Batches whose mean gradient makes one step."""
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
+    task_weights: Dict[str, float] = {}
+    """Of each task's loss in the total; 1 where absent."""
+    monitor: Literal["auc", "gauc", "hr@10", "ndcg@10", "log_loss"] = "auc"
+    """The figure on the validation part that picks the best epoch."""
+    patience: int = pydantic.Field(5, ge=1)
+    """Epochs without a better figure before training stops."""
+    plateau_patience: int = pydantic.Field(2, ge=1)
+    """Epochs without a better figure before the learning rate falls."""
+    plateau_factor: float = pydantic.Field(0.5, gt=0, le=1)
+    minimum_learning_rate: float = pydantic.Field(1e-5, ge=0)
+    checkpoint_batches: Optional[int] = pydantic.Field(None, ge=1)
+    """Checkpoints inside an epoch, every so many batches; one at the end of each epoch is always written."""
+    batches_per_call: int = pydantic.Field(1, ge=1)
+    """Keras' steps_per_execution."""
+
+
+class Gates(_Part):
+    """What an export must reach."""
+
+    metric: str = "auc"
+    minimum: float = 0.5
+    """Floor of that figure on the test part."""
+    above_popularity: bool = True
+    """Whether the figure must also be above popularity's, where popularity has one."""
+
+
+class Experiment(_Part):
+    """Everything that decides a run besides the data."""
+
+    model: str
+    tasks: Tuple[str, ...] = pydantic.Field(min_length=1)
+    features: Optional[Tuple[str, ...]] = None
+    """The features the model may read; all of the schema unless given."""
+    parameters: Dict[str, Any] = {}
+    """Of the model; see the config in its file."""
+    data: Plan = Plan()
+    training: Training = Training()
+    gates: Gates = Gates()
+    seed: int = 1
+
+
+def load(model: str, path: Optional[Path] = None, overrides: Sequence[str] = ()) -> Experiment:
+    """The experiment of a model: its own file unless a path is given, with `key.key=value` overrides on top.
+
+    Raises UsageError naming the key, the value and the remedy.
+    """
+    registry.load(model)
+    source = FOLDER / f"{model}.yaml" if path is None else path
+    content = _read(source)
+    for override in overrides:
+        _set(content, override)
+    if content.setdefault("model", model) != model:
+        raise UsageError(f"{source} is for model {content['model']!r}, not {model!r}; name the right file or model")
+    return parse(content, str(source))
+
+
+def parse(content: Dict[str, Any], source: str) -> Experiment:
+    """An experiment from plain data, with the model's own parameters checked too."""
+    try:
+        experiment = Experiment.model_validate(content)
+    except pydantic.ValidationError as error:
+        raise UsageError(f"{source}: {describe(error, content)}") from error
+    model_config(experiment, source)
+    return experiment
+
+
+def model_config(experiment: Experiment, source: str = "parameters") -> Any:
+    """The model's own config from `parameters`. Raises UsageError for an unknown key or a bad value."""
+    spec = registry.load(experiment.model)
+    try:
+        return spec.config.model_validate(experiment.parameters)
+    except pydantic.ValidationError as error:
+        known = ", ".join(spec.config.model_fields)
+        place = describe(error, experiment.parameters)
+        raise UsageError(f"{source}: parameter {place} (parameters of {experiment.model}: {known})") from error
+
+
+def save(experiment: Experiment, path: Path) -> None:
+    """Writes the experiment as YAML that `load` reads back."""
+    content = experiment.model_dump(mode="json")
+    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+
+
+def _read(path: Path) -> Dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageError(f"experiment file {path} cannot be read: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise UsageError(f"experiment file {path} is empty or no mapping; it needs at least 'model' and 'tasks'")
+    return content
+
+
+def _set(content: Dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals:
+        raise UsageError(f"override {override!r} has no value; write key.key=value, such as training.epochs=3")
+    *parents, last = key.split(".")
+    here = content
+    for parent in parents:
+        here = here.setdefault(parent, {})
+        if not isinstance(here, dict):
+            raise UsageError(f"override {override!r}: {parent!r} has no keys of its own")
+    here[last] = yaml.safe_load(value)

@@ -1,0 +1,103 @@
+"""What a user had done before each row: histories of earlier events, all rows of a shard at once, and windows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Tuple
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.splits import spans
+
+
+@dataclass(frozen=True)
+class Events:
+    """n rows of a shard, one user's rows together, oldest first, ties in the table's order."""
+
+    users: np.ndarray
+    """[n] int64 codes."""
+    items: np.ndarray
+    """[n] int64 codes."""
+    times: np.ndarray
+    """[n] int64 Unix seconds."""
+    happened: np.ndarray
+    """[n] bool: True for the rows that enter later histories."""
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The cells of m lists, one after the other."""
+
+    index: np.ndarray
+    """[c] int64: the row each cell shows."""
+    offsets: np.ndarray
+    """[m + 1] int32: where each list begins and ends."""
+
+    def take(self, column: pa.Array) -> pa.Array:
+        """The lists of a column's values, [m]."""
+        return pa.ListArray.from_arrays(pa.array(self.offsets), column.take(pa.array(self.index)))
+
+
+def before(events: Events, rows: slice, maximum: int) -> Cells:
+    """For each of these rows the newest `maximum` earlier events of its user, oldest first.
+
+    An event of the same item in the same second is the row itself, logged twice or shown and then clicked: it is not
+    part of the past.
+    """
+    place, seen = _places(events)
+    first, _ = spans(events.users)
+    stop = seen[rows]
+    start = np.maximum(seen[first[rows]], stop - maximum)
+    cells = _ragged(place, start, stop)
+    lengths = stop - start
+    row = np.repeat(np.arange(len(events.users))[rows], lengths)
+    own = (events.times[cells] == events.times[row]) & (events.items[cells] == events.items[row])
+    if own.any():
+        lengths = lengths - np.bincount(row[own] - (rows.start or 0), minlength=len(lengths))
+        cells = cells[~own]
+    return Cells(cells, _offsets(lengths))
+
+
+def after_last(events: Events, maximum: int) -> Cells:
+    """For each user of the shard, in order, the newest `maximum` events, oldest first."""
+    place, seen = _places(events)
+    first, end = spans(events.users)
+    starts = np.unique(first)
+    stop = np.append(seen, len(place))[end[starts]]
+    start = np.maximum(seen[starts], stop - maximum)
+    return Cells(_ragged(place, start, stop), _offsets(stop - start))
+
+
+def windows(events: Events, training: np.ndarray, maximum: int) -> np.ndarray:
+    """bool [n]: among a user's training rows that happened, from the last one backwards every `maximum`-th.
+
+    The history of such a row with its item behind it ends where the next window begins, so all windows together show
+    each event as a target once, but for the first, before which nothing is known: a row without a past is no window.
+    """
+    rows = np.flatnonzero(training & events.happened)
+    first, end = spans(events.users[rows])
+    rank = np.arange(len(rows))
+    chosen = ((end - 1 - rank) % maximum == 0) & (rank > first)
+    marked = np.zeros(len(training), bool)
+    marked[rows[chosen]] = True
+    return marked
+
+
+def _places(events: Events) -> Tuple[np.ndarray, np.ndarray]:
+    """The rows that happened, and for each row how many of them stand before it, [n]."""
+    counted = np.cumsum(events.happened)
+    return np.flatnonzero(events.happened), counted - events.happened
+
+
+def _ragged(place: np.ndarray, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
+    """place[start[i]:stop[i]] for all i, one after the other."""
+    lengths = stop - start
+    ends = np.cumsum(lengths)
+    steps = np.arange(ends[-1] if len(ends) else 0) + np.repeat(start - (ends - lengths), lengths)
+    found: np.ndarray = place[steps]
+    return found
+
+
+def _offsets(lengths: np.ndarray) -> np.ndarray:
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)

@@ -1,0 +1,115 @@
+"""MMoE: Ma et al., "Modeling Task Relationships in Multi-task Learning with Multi-gate Mixture-of-Experts", KDD 2018.
+
+    y_k = tower_k(f_k(x)),  f_k(x) = sum_i g_k(x)_i E_i(x)                       (eq. 6)
+    g_k(x) = softmax(W_k x), one linear gate for each task                       (eq. 7)
+
+x is the concatenation of all field vectors. The first layer of each expert and every gate are split by side, so that `rank`
+does the user's share once. No bias in the gates, as in the paper; every expert, gate and tower has a seed of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Dict, List, Tuple
+
+import pydantic
+import tensorflow as tf
+import tf_keras as keras
+
+from pipeline import losses
+from pipeline.batches import TrainingBatch
+from pipeline.embeddings import EmbeddingCollection
+from pipeline.encoding import FeatureSpace, Tensors
+from pipeline.layers.activations import ActivationName
+from pipeline.layers.fields import Fields, by_side, candidate_axis, embedded_columns, trimmed, without_side_columns
+from pipeline.layers.mlp import Mlp, SplitDense, SplitMlp, dropout_layer, logit_layer
+from pipeline.models.specification import Config, ModelSpec
+from pipeline.schema import Task
+from pipeline.seeds import derive
+
+
+class MMoEConfig(Config):
+    """Parameters of MMoE. Widths in units."""
+
+    embedding_width: int = pydantic.Field(16, ge=1)
+    """Of every feature's vector."""
+    embedding_dropout: float = pydantic.Field(0.0, ge=0, lt=1)
+    """Share of the cells of x dropped in training."""
+    experts: int = pydantic.Field(4, ge=1)
+    """E_i, shared by all tasks."""
+    expert_units: Tuple[int, ...] = pydantic.Field((128, 64), min_length=1)
+    """Of the hidden layers of each expert; the last is the width of f_k."""
+    tower_units: Tuple[int, ...] = (32,)
+    """Of the hidden layers of each task's tower, the output layer aside."""
+    activation: ActivationName = "relu"
+    """Of experts and towers."""
+    dropout: float = pydantic.Field(0.2, ge=0, lt=1)
+    """Share of hidden units of experts and towers dropped in training; gates have none."""
+
+
+class MMoE(keras.Model):
+    """Any number of tasks; see the module."""
+
+    def __init__(self, config: MMoEConfig, space: FeatureSpace, tasks: Tuple[Task, ...], *, seed: int) -> None:
+        super().__init__(name="mmoe")
+        self._schema = space.schema
+        self._tasks = tuple(task.name for task in tasks)
+        self._labels = {task.name: task.label for task in tasks}
+        self.embeddings = EmbeddingCollection(
+            space, embedded_columns(space.schema), config.embedding_width, seed=derive(seed, "x")
+        )
+        self.fields = Fields(space, config.embedding_width, seed=derive(seed, "x"))
+        self._dropout = dropout_layer(config.embedding_dropout, seed=derive(seed, "embedding dropout"))
+        sides = sum(bool(side) for side in by_side(space.schema, {f.name: f for f in space.schema.features}))
+        shape = {"activation": config.activation, "dropout": config.dropout}
+        self.experts = [
+            SplitMlp(config.expert_units, sides, seed=derive(seed, "expert", i), **shape) for i in range(config.experts)
+        ]
+        self.gates = [SplitDense(config.experts, sides, seed=derive(seed, "gate", t), bias=False) for t in self._tasks]
+        self.towers = [Mlp(config.tower_units, seed=derive(seed, "tower", t), **shape) for t in self._tasks]
+        self.output_layers = [logit_layer(seed=derive(seed, "output", t)) for t in self._tasks]
+
+    def call(self, features: Tensors, training: bool = False) -> Dict[str, tf.Tensor]:
+        """{task: logits float32 [B]} of encoded features [B, ...]."""
+        return self._logits(self._sides(features, training), training)
+
+    def rank(self, user: Tensors, item: Tensors) -> Dict[str, tf.Tensor]:
+        """{task: logits float32 [B, N]}; user [B, ...], item [B, N, ...]."""
+        shared = [candidate_axis(side) for side in self._sides(user, training=False)]
+        return self._logits([*shared, *self._sides(item, training=False)], training=False)
+
+    def losses(self, batch: TrainingBatch, training: bool) -> Dict[str, tf.Tensor]:
+        return losses.pointwise(self(batch.features, training=training), self._labels, batch)
+
+    def mixtures(self, features: Tensors) -> Dict[str, tf.Tensor]:
+        """{task: g_k, float32 [B, experts]}: how much each expert counts, to see whether experts have collapsed."""
+        sides = self._sides(features, training=False)
+        return {task: self._mixture(gate, sides) for task, gate in zip(self._tasks, self.gates)}
+
+    def _sides(self, features: Tensors, training: bool) -> List[tf.Tensor]:
+        """x [..., F*D] of the user's side and of the item's, those that are present."""
+        features = trimmed(self._schema, features)
+        fields = by_side(self._schema, self.fields((self.embeddings(features), features)))
+        return [self._dropout(tf.concat(side, axis=-1), training=training) for side in fields if side]
+
+    def _mixture(self, gate: SplitDense, sides: List[tf.Tensor]) -> tf.Tensor:
+        # float32: in float16 the weights of many experts no longer sum to 1.
+        return tf.nn.softmax(tf.cast(gate(sides), tf.float32), axis=-1)
+
+    def _logits(self, sides: List[tf.Tensor], training: bool) -> Dict[str, tf.Tensor]:
+        experts = tf.stack([expert(sides, training=training) for expert in self.experts], axis=-2)
+        logits = {}
+        for task, gate, tower, output in zip(self._tasks, self.gates, self.towers, self.output_layers):
+            mixture = tf.cast(self._mixture(gate, sides), experts.dtype)
+            mixed = tf.reduce_sum(mixture[..., tf.newaxis] * experts, axis=-2)
+            logits[task] = output(tower(mixed, training=training))[..., 0]
+        return logits
+
+
+SPEC = ModelSpec(
+    summary="Experts mixed by a gate for each task (Ma et al., KDD 2018)",
+    config=MMoEConfig,
+    build=MMoE,
+    select=without_side_columns,
+    signatures=("serving_default", "rank"),
+    rows="pointwise",
+)

@@ -1,0 +1,189 @@
+"""The tables of an evaluation as plain data: the console and the page show the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Callable, List, Optional, Sequence, Tuple
+
+from pipeline.evaluation import Answer, Evaluation, Ranking, TaskFigures
+
+CONSTANT = "constant"
+"""The row of a model that always says the base rate."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    text: str
+    best: bool = False
+    """The best of its column, constants and popularity included."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """One line per model."""
+
+    title: str
+    columns: Tuple[str, ...]
+    rows: Tuple[Tuple[str, Tuple[Cell, ...]], ...]
+    """Name of the model and its cells."""
+
+
+@dataclass(frozen=True)
+class _Column:
+    title: str
+    value: Callable[..., Optional[float]]
+    form: str = "{:.4f}"
+    distance: Optional[Callable[[float], float]] = None
+    """The best has the smallest; None where none is best."""
+    error: Optional[Callable[..., Optional[float]]] = None
+
+
+def main_k(evaluation: Evaluation) -> int:
+    """The k that the short table and the summary speak of: 10 where it was asked for, else the middle one."""
+    ks = evaluation.protocol.ks
+    return 10 if 10 in ks else ks[len(ks) // 2]
+
+
+def summary_tables(evaluation: Evaluation) -> List[Table]:
+    """The tables that a person reads first: sampled lists, full ranking, one per task."""
+    k = main_k(evaluation)
+    tables = [
+        _table(f"{title}, k = {k}", _ranked(evaluation, which), _summary_columns(k, pooled=which == "sampled"))
+        for which, title in _KINDS
+        if _ranked(evaluation, which)
+    ]
+    return tables + [_task_table(evaluation, task) for task in evaluation.questions]
+
+
+def detail_tables(evaluation: Evaluation) -> List[Table]:
+    """Every figure at every k."""
+    tables = []
+    for which, title in _KINDS:
+        ranked = _ranked(evaluation, which)
+        for name, field in (("HR = recall", "hr"), ("NDCG", "ndcg"), ("MRR", "mrr"), ("precision", "precision")):
+            if ranked:
+                columns = [_at_column(f"@{k}", k, field) for k in evaluation.protocol.ks]
+                tables.append(_table(f"{title}: {name} at k", ranked, columns))
+    return tables
+
+
+_KINDS = (("sampled", "Sampled lists"), ("full", "Full ranking"))
+
+
+def _ranked(evaluation: Evaluation, which: str) -> List[Tuple[str, Ranking]]:
+    found = ((name, getattr(answer, which)) for name, answer in evaluation.answers.items())
+    return [(name, ranking) for name, ranking in found if ranking is not None]
+
+
+def _summary_columns(k: int, *, pooled: bool) -> List[_Column]:
+    first = [_Column("AUC", lambda r: r.auc, distance=_high)] if pooled else []
+    return first + [
+        _Column("GAUC" if pooled else "mean AUC", lambda r: r.gauc, distance=_high),
+        _at_column(f"HR@{k}", k, "hr", error="hr_error"),
+        _at_column(f"NDCG@{k}", k, "ndcg", error="ndcg_error"),
+        _at_column(f"MRR@{k}", k, "mrr"),
+        _at_column(f"precision@{k}", k, "precision"),
+        _at_column(f"recall@{k}", k, "recall"),
+        _Column("median rank", lambda r: r.median_rank, "{:g}", _low),
+        _Column("NaN", lambda r: r.unanswered, "{:,}"),
+        _Column("seconds", lambda r: r.seconds, "{:.1f}"),
+    ]
+
+
+def _at_column(title: str, k: int, field: str, error: Optional[str] = None) -> _Column:
+    return _Column(
+        title,
+        lambda ranking: getattr(ranking.at_k(k), field),
+        distance=_high,
+        error=None if error is None else (lambda ranking: getattr(ranking.at_k(k), error or "")),
+    )
+
+
+_TASK_COLUMNS = (
+    _Column("AUC", lambda f: f.auc, distance=lambda v: -v),
+    _Column("GAUC", lambda f: f.gauc, distance=lambda v: -v),
+    _Column("log loss", lambda f: f.log_loss, distance=lambda v: v),
+    _Column("expected / observed", lambda f: f.calibration, "{:.3f}", lambda v: abs(v - 1.0)),
+    _Column("calibration error", lambda f: f.calibration_error, distance=lambda v: v),
+    _Column("positives", lambda f: f.positives, "{:,}"),
+    _Column("rows", lambda f: f.rows, "{:,}"),
+    _Column("NaN", lambda f: f.unanswered, "{:,}"),
+)
+
+
+def _task_table(evaluation: Evaluation, task: str) -> Table:
+    question = evaluation.questions[task]
+    lines: List[Tuple[str, TaskFigures]] = [
+        (name, answer.tasks[task]) for name, answer in evaluation.answers.items() if task in answer.tasks
+    ]
+    if question.base_log_loss is not None:
+        constant = TaskFigures(
+            rows=lines[0][1].rows if lines else 0, positives=lines[0][1].positives if lines else 0, auc=0.5, gauc=0.5,
+            gauc_groups=0, gauc_skipped=0, log_loss=question.base_log_loss, unanswered=0,
+        )
+        lines.insert(0, (f"{CONSTANT} {question.base_rate:.3f}", constant))
+    return _table(f"Task {task}", lines, _TASK_COLUMNS)
+
+
+def _table(title: str, lines: Sequence[Tuple[str, object]], columns: Sequence[_Column]) -> Table:
+    values = [[column.value(figures) for column in columns] for _, figures in lines]
+    best = [_best(column, [row[i] for row in values]) for i, column in enumerate(columns)]
+    rows = []
+    for (name, figures), own in zip(lines, values):
+        cells = tuple(
+            Cell(_text(column, value, figures), value is not None and value == best[i])
+            for i, (column, value) in enumerate(zip(columns, own))
+        )
+        rows.append((name, cells))
+    return Table(title, tuple(column.title for column in columns), tuple(rows))
+
+
+def _best(column: _Column, values: Sequence[Optional[float]]) -> Optional[float]:
+    known = [value for value in values if value is not None]
+    if column.distance is None or len(known) < 2:
+        return None
+    return min(known, key=column.distance)
+
+
+def _text(column: _Column, value: Optional[float], figures: object) -> str:
+    if value is None:
+        return "–"
+    error = column.error(figures) if column.error is not None else None
+    return column.form.format(value) + (f" ± {error:.3f}" if error is not None else "")
+
+
+def _high(value: float) -> float:
+    return -value
+
+
+def _low(value: float) -> float:
+    return value
+
+
+def summary_sentence(evaluation: Evaluation) -> str:
+    """The answer in one sentence, for whoever reads no table."""
+    k, ranked = main_k(evaluation), dict(_ranked(evaluation, "sampled"))
+    if not ranked:
+        return _task_sentence(evaluation)
+    name = max(ranked, key=lambda n: ranked[n].at_k(k).ndcg)
+    baseline, best = next(iter(ranked)), ranked[name]
+    text = (
+        f"Among {evaluation.protocol.negatives} others, {name} puts the right item into the first {k} "
+        f"in {best.at_k(k).hr:.1%} of {best.lists:,} lists"
+    )
+    if name == baseline:
+        return text + ("; no model does better." if len(ranked) > 1 else "; no model was asked.")
+    return f"{text}; {baseline} does in {ranked[baseline].at_k(k).hr:.1%}."
+
+
+def _task_sentence(evaluation: Evaluation) -> str:
+    task = next(iter(evaluation.questions))
+    answers = {n: a.tasks[task].auc for n, a in evaluation.answers.items() if _auc(a, task) is not None}
+    if not answers:
+        return f"Task {task}: no model has an AUC, as its rows are of one class."
+    name = max(answers, key=lambda n: answers[n] or 0.0)
+    return f"Task {task}: {name} has the highest AUC, {answers[name]:.4f}."
+
+
+def _auc(answer: Answer, task: str) -> Optional[float]:
+    return answer.tasks[task].auc if task in answer.tasks else None

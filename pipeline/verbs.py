@@ -1,0 +1,159 @@
+"""What the console's verbs do: each a few calls of the modules that do the work, and what a person sees of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Callable, Dict, Optional, Sequence, Tuple
+
+import pydantic
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from pipeline import evaluate as evaluations
+from pipeline import evaluation as evaluation_files
+from pipeline import experiment as experiments
+from pipeline import export as exports
+from pipeline import items as item_files
+from pipeline import report, training
+from pipeline.builder import Built
+from pipeline.evaluation import Evaluation, Protocol
+from pipeline.places import Places
+from pipeline.prepared import Part, Prepared
+from pipeline.schema import describe
+from pipeline.scoring import ModelScorer
+from signatures.errors import UsageError
+from signatures.manifest import Gate
+
+VALIDATION = Protocol(negatives=100, full_ranking=False, rows=10_000)
+"""What training looks at after each epoch: cheap, and the same lists every time."""
+
+
+def train(
+    places: Places, model: str, dataset: Optional[str], config: Optional[Path], settings: Sequence[str], restart: bool
+) -> Path:
+    """Trains a model or goes on with it. Exit code 130 when it was interrupted, with a checkpoint to go on from."""
+    console = Console(stderr=True)
+    experiment = experiments.load(model, config, settings)
+    prepared = places.prepared(dataset, console)
+    run = places.run(prepared, model)
+    trained = training.train(experiment, prepared, run, lambda built: validator(built, prepared), restart)
+    if trained.interrupted:
+        console.print(f"interrupted; the same command goes on from {run}")
+        raise typer.Exit(130)
+    state = trained.state
+    console.print(f"{model}: best {experiment.training.monitor} {state.best:.4f} in epoch {state.best_epoch} of {state.epoch}; {run}")
+    return run
+
+
+def evaluate(places: Places, models: Sequence[str], dataset: Optional[str], part: Part, protocol: Protocol) -> Evaluation:
+    """Evaluates trained models side by side; one table, one JSON file and one HTML page."""
+    console = Console()
+    prepared = places.prepared(dataset, console)
+    loaded = {model: restore(places, prepared, model) for model in models}
+    with console.status("evaluating") as status:
+        scorers = {model: scorer(built, prepared) for model, built in loaded.items()}
+        found = evaluations.evaluate(prepared, scorers, part, protocol, progress=status.update)
+    folder = places.run(prepared, models[0]) if len(models) == 1 else places.runs / prepared.folder.resolve().name
+    report.print_tables(found, console)
+    for path in report.save(found, folder, f"evaluation_{part}"):
+        console.print(f"written: {path}")
+    return found
+
+
+def compare(places: Places, models: Sequence[str], dataset: Optional[str]) -> Evaluation:
+    """Trains the models that are not trained yet, then evaluates all of them on the same lists."""
+    for model in models:
+        train(places, model, dataset, None, (), restart=False)
+    return evaluate(places, models, dataset, "test", Protocol())
+
+
+def protocol(negatives: int, sampler: str, seed: int, full_ranking: bool) -> Protocol:
+    """Raises UsageError for a value that makes no sense."""
+    content = {"negatives": negatives, "sampler": sampler, "seed": seed, "full_ranking": full_ranking}
+    try:
+        return Protocol.model_validate(content)
+    except pydantic.ValidationError as error:
+        raise UsageError(f"option {describe(error, content)}") from error
+
+
+def part(name: str) -> Part:
+    """Raises UsageError for a part that is not there to be evaluated."""
+    if name == "validation":
+        return "validation"
+    if name == "test":
+        return "test"
+    raise UsageError(f"part is {name!r}; choose validation or test")
+
+
+def export(places: Places, model: str, dataset: Optional[str], settings: Sequence[str], allow_breaking: bool) -> Path:
+    """Publishes the next version of a trained model; exit code 1 and nothing published when a gate fails."""
+    console = Console()
+    prepared = places.prepared(dataset, console)
+    built = restore(places, prepared, model, settings)
+    figures = _figures(places, prepared, model, built, console)
+    outcome = exports.export(built, prepared, figures, places.exports, allow_breaking)
+    _print_gates(outcome.gates, console)
+    if outcome.version is None:
+        console.print("[bold red]nothing was published")
+        raise typer.Exit(1)
+    console.print(f"published: {outcome.version}")
+    return outcome.version
+
+
+def save_training_graph(places: Places, model: str, dataset: Optional[str], folder: Path) -> None:
+    """Writes the training graph as a SavedModel of its own. Raises UsageError when the folder is there already."""
+    from pipeline import saved_models
+    from pipeline.publishing import replacing
+
+    if folder.exists():
+        raise UsageError(f"folder {folder} exists already; name a new one")
+    prepared = places.prepared(dataset, Console(stderr=True))
+    built = restore(places, prepared, model)
+    with replacing(folder) as work:
+        saved_models.save_training_graph(built, work)
+    Console().print(f"written: {folder}")
+
+
+def restore(places: Places, prepared: Prepared, model: str, settings: Sequence[str] = ()) -> Built:
+    """The trained model of a run, in its best epoch. Raises UsageError when there is none."""
+    run = places.run(prepared, model)
+    description = run / "experiment.yaml"
+    if not description.is_file():
+        raise UsageError(f"run {run} does not exist; run: signet train --model {model}")
+    return training.restore(experiments.load(model, description, settings), prepared, run)
+
+
+def validator(built: Built, prepared: Prepared) -> Callable[[], Dict[str, float]]:
+    """Figures on the validation part, by name, of the model as it is at the moment."""
+    questions = evaluations.ask(prepared, "validation", VALIDATION)
+    asked = scorer(built, prepared)
+    return lambda: evaluations.validate(questions, asked)
+
+
+def scorer(built: Built, prepared: Prepared) -> ModelScorer:
+    """A model as evaluation asks it."""
+    items = item_files.load(prepared) if prepared.items.exists() else None
+    return ModelScorer(built.encoder, built.model, items, probability=built.spec.score == "probability")
+
+
+def _figures(places: Places, prepared: Prepared, model: str, built: Built, console: Console) -> exports.Figures:
+    """Of the test part, evaluated now unless it was since the model was trained."""
+    saved = places.run(prepared, model) / "evaluation_test.json"
+    trained = training.best_time(places.run(prepared, model))
+    if saved.is_file() and saved.stat().st_mtime >= trained:
+        found = evaluation_files.load(saved)
+    else:
+        console.print("evaluating on the test part, as the metric gate needs it")
+        found = evaluations.evaluate(prepared, {model: scorer(built, prepared)}, "test", Protocol(full_ranking=False))
+    popularity = found.answers.get(evaluation_files.POPULARITY)
+    return exports.Figures(
+        evaluation_files.flat(found.answers[model]), evaluation_files.flat(popularity) if popularity else {}
+    )
+
+
+def _print_gates(gates: Tuple[Gate, ...], console: Console) -> None:
+    table = Table("gate", "", "what it says")
+    for gate in gates:
+        table.add_row(gate.name, "[green]passed" if gate.passed else "[bold red]failed", gate.detail)
+    console.print(table)
