@@ -15,6 +15,7 @@ dataset := $(if $(DATASET), --dataset $(DATASET))
 version := $(if $(VERSION), --version $(VERSION))
 port := $(if $(PORT), --port $(PORT))
 args := $(if $(ARGS), $(ARGS))
+exports := $(if $(MODEL),exports/$(MODEL)$(if $(VERSION),/$(VERSION)),exports/*/)
 
 .PHONY: help setup demo prepare train evaluate export lint serve predict test check bench clean
 
@@ -46,8 +47,8 @@ $(INSTALLED): requirements.lock setup.cfg pyproject.toml
 	@$(BIN)/python -m compileall -qq -j 0 .venv/lib pipeline serving signatures || true # some packages ship files for other Pythons
 	@touch $@
 
-demo: $(INSTALLED) ## from raw rows to ten recommended films, asked over REST and gRPC
-	$(BIN)/signet demo$(args)
+demo: $(INSTALLED) ## from raw rows to ten recommended films, asked over REST and gRPC (DATASET)
+	$(BIN)/signet demo$(dataset)$(args)
 
 prepare: $(INSTALLED) ## turn a data set's rows into training data (DATASET)
 	$(BIN)/signet prepare$(dataset)$(args)
@@ -62,13 +63,13 @@ export: $(INSTALLED) ## publish a trained model's next version, through the gate
 	$(BIN)/signet export$(model)$(dataset)$(args)
 
 lint: $(INSTALLED) ## prove that nothing of training reaches a prediction (MODEL, VERSION; all exports without)
-	$(BIN)/signet lint$(model)$(version)$(args)
+	@status=0; for export in $(exports); do $(BIN)/signet lint "$$export"$(args) || status=$$?; done; exit $$status
 
-serve: $(INSTALLED) ## serve the exports over REST and gRPC (PORT)
-	$(BIN)/signet serve$(port)$(args)
+serve: $(INSTALLED) ## serve the exports over REST and gRPC (MODEL, PORT: gRPC's)
+	$(BIN)/signet serve$(model)$(port)$(args)
 
-predict: $(INSTALLED) ## ask the server (MODEL, VERSION, PORT)
-	$(BIN)/signet predict$(model)$(version)$(port)$(args)
+predict: $(INSTALLED) ## ask the server (MODEL, VERSION, PORT: gRPC's; the row in ARGS)
+	$(BIN)/signet predict$(if $(MODEL), $(MODEL))$(version)$(port)$(args)
 
 test: $(INSTALLED) ## run the tests (ARGS goes to pytest)
 	$(BIN)/python -m pytest$(args)

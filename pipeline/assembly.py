@@ -16,7 +16,7 @@ from pipeline.sources.source import Source
 from pipeline.spool import POSITION
 from signatures.errors import UsageError
 
-CHUNK_CELLS = 1 << 22
+CHUNK_CELLS = 1 << 20
 """Cells of a history that are made at once."""
 
 Assign = Callable[["Shard"], np.ndarray]
@@ -54,23 +54,28 @@ def shard(table: pa.Table, layout: Layout, source: Source, sort: bool) -> Shard:
     return Shard(table, events, users, times, table[POSITION].to_numpy())
 
 
-def rows(shard: Shard, layout: Layout, parts: np.ndarray) -> Iterator[Tuple[np.ndarray, pa.Table]]:
-    """Prepared rows of a shard in chunks, each with the parts [n] of its rows."""
+def rows(shard: Shard, layout: Layout, parts: np.ndarray) -> Iterator[Tuple[int, pa.Table]]:
+    """Prepared rows of a shard, some at a time and of one part at a time. parts [n]: of each row."""
     longest = max([h.feature.maximum_length for h in layout.histories], default=1)
     marked = parts == 0
     if layout.histories and shard.events is not None:
         marked = histories.windows(shard.events, parts == 0, longest)
     step = max(CHUNK_CELLS // longest, 1)
-    for start in range(0, len(parts), step):
-        chunk = slice(start, min(start + step, len(parts)))
-        table = shard.table.slice(start, chunk.stop - start)
-        columns = dict(zip(table.column_names, table.columns))
-        columns.update(_past(shard, layout, chunk))
-        ones = pa.array(np.ones(table.num_rows, np.float32))
-        columns.update(dict.fromkeys(layout.constant, ones))
-        columns[EVENT_TIME] = pa.array(shard.times[chunk])
-        columns[WINDOW] = pa.array(marked[chunk])
-        yield parts[chunk], _table(columns, arrow_schema(layout, table.schema))
+    for part in np.unique(parts).tolist():
+        of_part = np.flatnonzero(parts == part)
+        for start in range(0, len(of_part), step):
+            yield part, _rows(shard, layout, of_part[start : start + step], marked)
+
+
+def _rows(shard: Shard, layout: Layout, chosen: np.ndarray, marked: np.ndarray) -> pa.Table:
+    table = shard.table.take(pa.array(chosen))
+    columns = dict(zip(table.column_names, table.columns))
+    columns.update(_past(shard, layout, chosen))
+    ones = pa.array(np.ones(len(chosen), np.float32))
+    columns.update(dict.fromkeys(layout.constant, ones))
+    columns[EVENT_TIME] = pa.array(shard.times[chosen])
+    columns[WINDOW] = pa.array(marked[chosen])
+    return _table(columns, arrow_schema(layout, table.schema))
 
 
 def users(shard: Shard, layout: Layout) -> pa.Table:
@@ -109,11 +114,11 @@ def _type(layout: Layout, given: pa.Schema, name: str) -> pa.DataType:
     return types[name] if name in types else given.field(name).type
 
 
-def _past(shard: Shard, layout: Layout, chunk: slice) -> Dict[str, pa.Array]:
+def _past(shard: Shard, layout: Layout, chosen: np.ndarray) -> Dict[str, pa.Array]:
     found: Dict[str, pa.Array] = {}
     for history in layout.histories:
         assert shard.events is not None
-        cells = histories.before(shard.events, chunk, history.feature.maximum_length)
+        cells = histories.before(shard.events, chosen, history.feature.maximum_length)
         found.update(_cells(shard.table, cells, history.cells))
     return found
 

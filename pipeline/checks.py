@@ -43,8 +43,10 @@ def histories_are_past(
     flat = times.flatten().to_numpy()
     late = flat > row_times[row]
     disordered = np.concatenate([[False], (flat[1:] < flat[:-1]) & (row[1:] == row[:-1])])[: len(flat)]
-    same = pc.fill_null(pc.equal(cells.flatten(), items.take(pa.array(row))), False).to_numpy(zero_copy_only=False)
-    own = same & (flat == row_times[row])
+    own = flat == row_times[row]
+    at = np.flatnonzero(own)  # few: comparing all cells' items would take longer than all the rest
+    same = pc.equal(cells.flatten().take(pa.array(at)), items.take(pa.array(row[at])))
+    own[at] = pc.fill_null(same, False).to_numpy(zero_copy_only=False)
     for wrong, why in (
         (late, "shows an event later than the row"),
         (own, "shows the row's own event"),

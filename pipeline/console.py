@@ -12,6 +12,7 @@ from typing import List, Optional
 import typer
 from typing_extensions import Annotated
 
+from serving import commands as serving_commands
 from signatures import commands as signature_commands
 from signatures.errors import UsageError
 
@@ -34,6 +35,34 @@ Runs = Annotated[Path, typer.Option("--runs", help="Folder of the training runs.
 Exports = Annotated[Path, typer.Option("--exports", help="Folder of the exported models.")]
 
 DATA, RUNS, EXPORTS = Path("data"), Path("runs"), Path("exports")
+
+
+@app.command()
+def prepare(
+    dataset: Dataset = None,
+    table: Annotated[Optional[Path], typer.Option(help="Your own: a CSV, Parquet or JSON lines file, or a folder.")] = None,
+    schema: Annotated[Optional[Path], typer.Option(help="What the table's columns mean (YAML).")] = None,
+    output: Annotated[Optional[Path], typer.Option(help="Folder to write; DATA/NAME by default.")] = None,
+    separator: Annotated[Optional[str], typer.Option(help="Of a CSV file; a comma, or a tab in .tsv files.")] = None,
+    header: Annotated[Optional[str], typer.Option(help="a,b,c: column names of a CSV file that has none.")] = None,
+    missing: Annotated[Optional[List[str]], typer.Option(help="Text of a missing CSV cell; may be repeated.")] = None,
+    split: Annotated[Optional[str], typer.Option(help="leave_one_out, time or random.")] = None,
+    validation_fraction: Annotated[float, typer.Option(help="Share of rows, for the splits other than leave_one_out.")] = 0.1,
+    test_fraction: Annotated[float, typer.Option(help="Likewise.")] = 0.1,
+    maximum_history: Annotated[Optional[int], typer.Option(help="Events in a history; the schema's by default.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the random split and of the synthetic set.")] = 0,
+    data: Data = DATA,
+) -> None:
+    """Turn raw rows into Parquet, vocabularies and statistics; does nothing when nothing changed."""
+    from pipeline import commands_prepare
+
+    columns = tuple(header.split(",")) if header is not None else None
+    choices = {
+        "form": {"separator": separator, "header": columns, "missing": tuple(missing) if missing else None},
+        "table": table, "schema_path": schema, "split": split, "validation_fraction": validation_fraction,
+        "test_fraction": test_fraction, "maximum_history": maximum_history, "seed": seed,
+    }
+    commands_prepare.run(dataset, choices, output, data)
 
 
 @app.command()
@@ -112,8 +141,63 @@ def export(
     verbs.export(places, model, dataset, settings or [], allow_breaking)
 
 
+@app.command()
+def recommend(
+    user: Annotated[str, typer.Option("--user", help="A user of the prepared data.")],
+    count: Annotated[int, typer.Option(help="How many items.")] = 10,
+    retrieval: Annotated[str, typer.Option(help="The model that finds candidates.")] = "two_tower",
+    ranking: Annotated[str, typer.Option(help="The model that puts them in order.")] = "din",
+    candidates: Annotated[int, typer.Option(help="How many the first hands to the second.")] = 100,
+    context: Annotated[Optional[List[str]], typer.Option("--context", help="NAME=JSON, a context feature.")] = None,
+    transport: Annotated[str, typer.Option(help="grpc or rest.")] = "grpc",
+    host: Annotated[str, typer.Option(help="Where the server runs.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="gRPC.")] = 8500,
+    rest_port: Annotated[int, typer.Option(help="REST.")] = 8501,
+    dataset: Dataset = None,
+    data: Data = DATA,
+    exports: Exports = EXPORTS,
+) -> None:
+    """Ask running servers for items that a user has not met: one model retrieves, another ranks."""
+    from pipeline import recommend as recommendations
+    from pipeline.places import Places
+    from serving.funnel import Funnel
+
+    where = recommendations.Where(transport, host, port if transport == "grpc" else rest_port)
+    funnel = Funnel(retrieval, ranking, candidates)
+    recommendations.show(where, Places(data, RUNS, exports), dataset, user, count, funnel, context or [])
+
+
+@app.command()
+def demo(
+    dataset: Dataset = None,
+    user: Annotated[Optional[str], typer.Option(help="Whom to recommend to; the first user by default.")] = None,
+    settings: Settings = None,
+    data: Data = DATA,
+    runs: Runs = RUNS,
+    exports: Exports = EXPORTS,
+) -> None:
+    """Go the whole path: data, two models, evaluation, gates, a server, and ten films over gRPC and REST."""
+    from pipeline import demo as demonstration
+    from pipeline.places import Places
+
+    demonstration.demo(Places(data, runs, exports), dataset, user, tuple(settings or []))
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def bench(context: typer.Context) -> None:
+    """Measure training, ranking and preparation: ratios from interleaved rounds. Needs a checkout; see --quick."""
+    import subprocess
+
+    if not (Path("tests") / "benchmarks" / "__main__.py").is_file():
+        raise UsageError(f"folder {Path.cwd()} has no tests/benchmarks; run signet bench in a checkout of the repository")
+    raise typer.Exit(subprocess.run([sys.executable, "-m", "tests.benchmarks", *context.args], check=False).returncode)
+
+
 app.command("lint")(signature_commands.lint)
 app.command("diff")(signature_commands.diff)
+app.command("serve")(serving_commands.serve)
+app.command("predict")(serving_commands.predict)
+app.command("status")(serving_commands.status)
 
 
 def main() -> None:

@@ -28,6 +28,7 @@ def items(folder: Path, layout: Layout, source: Source) -> pa.Table:
     names = [c.name for c in layout.schema.columns("item") if c.role != "length"]
     names = list(dict.fromkeys([key, *names]))
     if source.items is None:
+        names += [TITLE] if TITLE in layout.given and TITLE not in names else []
         table = _collect(folder, key, names, newest=False)
         table = table.sort_by(key)
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Callable, Dict, List, Mapping, Optional, Tuple
+from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -72,7 +72,7 @@ def evaluate(
     questions = ask(prepared, part, protocol)
     before = None
     if questions.lists is not None and protocol.full_ranking:
-        before = item_files.seen(prepared, PARTS[: max(1, PARTS.index(part))])
+        before = item_files.seen(prepared, _with_rows(prepared, PARTS[: max(1, PARTS.index(part))]))
     baseline = {} if questions.items is None else {POPULARITY: Popularity(questions.items, prepared.schema)}
     answers = {}
     for name, scorer in {**baseline, **scorers}.items():
@@ -194,8 +194,11 @@ def _items(prepared: Prepared) -> Tuple[Optional[ItemTable], Optional[str]]:
 def _seen_anywhere(prepared: Prepared, protocol: Protocol) -> Optional[Seen]:
     if protocol.seen_filter == "none":
         return None
-    with_rows: List[Part] = [part for part in PARTS if prepared.facts.rows.get(part, 0) > 0]
-    return item_files.seen(prepared, with_rows)
+    return item_files.seen(prepared, _with_rows(prepared, PARTS))
+
+
+def _with_rows(prepared: Prepared, parts: Sequence[Part]) -> List[Part]:
+    return [part for part in parts if prepared.facts.rows.get(part, 0) > 0]
 
 
 def _lists(positives: Positives, items: ItemTable, known: Optional[Seen], draw: Draw) -> Lists:

@@ -57,10 +57,9 @@ def positives(prepared: Prepared, part: Part, items: ItemTable, limit: int) -> P
 
 
 def labelled(prepared: Prepared, part: Part, tasks: Sequence[Task], limit: int) -> Rows:
-    """At most `limit` rows of a part, evenly spaced: every feature, the labels and masks of tasks, and the user."""
-    others = [name for task in tasks for name in (task.label, task.mask) if name]
-    if prepared.schema.roles.user is not None:
-        others.append(prepared.schema.roles.user)
+    """At most `limit` rows of a part, evenly spaced: features, labels and masks of tasks, ids of user and item."""
+    roles = prepared.schema.roles
+    others = [name for task in tasks for name in (task.label, task.mask)] + [roles.user, roles.item]
     total = sum(group.rows for group in row_files.row_groups(prepared, part))
     return read_at(prepared, part, evenly(np.arange(total), limit), prepared.schema.columns(), _once(others))
 

@@ -134,6 +134,7 @@ class Examples:
         """
         size, unused = self._plan.batch_size, skip * self._plan.batch_size
         carried: Optional[Batch] = None
+        features: Rows = {}
         for number, groups in enumerate(self._windows(seed, epoch)):
             keys = row_files.read_groups(groups, (), self._key_names())
             chosen = self._chosen(keys)
@@ -141,7 +142,9 @@ class Examples:
             order = self._order(keys, np.random.default_rng(derive(seed, "examples", epoch, number)), epoch is not None)
             start = min(unused, order.size)
             unused -= start
-            features = row_files.read_groups(groups, self.schema.columns(), at=chosen) if start < order.size else {}
+            features.clear()  # before the next window is read, so that there are never two of them
+            if start < order.size:
+                features.update(row_files.read_groups(groups, self.schema.columns(), at=chosen))
             while start < order.size:
                 stop = min(order.size, start + size - (carried.size if carried else 0))
                 piece = self._batch(keys, features, order, slice(start, stop))

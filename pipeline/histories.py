@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Tuple
 
 import numpy as np
@@ -24,6 +25,31 @@ class Events:
     happened: np.ndarray
     """[n] bool: True for the rows that enter later histories."""
 
+    @cached_property
+    def place(self) -> np.ndarray:
+        """[m] int64: the rows that happened."""
+        return np.flatnonzero(self.happened)
+
+    @cached_property
+    def earlier(self) -> np.ndarray:
+        """[n + 1] int64: how many of all rows before each happened; the last is of the end."""
+        return np.concatenate([[0], np.cumsum(self.happened)])
+
+    @cached_property
+    def spans(self) -> Tuple[np.ndarray, np.ndarray]:
+        """[n] int64 each: where the rows of each row's user begin and end."""
+        return spans(self.users)
+
+    @cached_property
+    def repeated(self) -> np.ndarray:
+        """[n] bool: True where the user met the same item in the same second in another row too."""
+        order = np.lexsort((self.items, self.times, self.users))
+        keys = [self.users[order], self.times[order], self.items[order]]
+        same = np.logical_and.reduce([key[1:] == key[:-1] for key in keys])
+        found = np.zeros(len(order), bool)
+        found[order] = np.append(same, False) | np.insert(same, 0, False) if len(order) else False
+        return found
+
 
 @dataclass(frozen=True)
 class Cells:
@@ -39,34 +65,33 @@ class Cells:
         return pa.ListArray.from_arrays(pa.array(self.offsets), column.take(pa.array(self.index)))
 
 
-def before(events: Events, rows: slice, maximum: int) -> Cells:
-    """For each of these rows the newest `maximum` earlier events of its user, oldest first.
+def before(events: Events, rows: np.ndarray, maximum: int) -> Cells:
+    """For each of these rows [m] the newest `maximum` earlier events of its user, oldest first.
 
     An event of the same item in the same second is the row itself, logged twice or shown and then clicked: it is not
     part of the past.
     """
-    place, seen = _places(events)
-    first, _ = spans(events.users)
-    stop = seen[rows]
-    start = np.maximum(seen[first[rows]], stop - maximum)
-    cells = _ragged(place, start, stop)
+    first, _ = events.spans
+    stop = events.earlier[rows]
+    start = np.maximum(events.earlier[first[rows]], stop - maximum)
+    cells = _ragged(events.place, start, stop)
     lengths = stop - start
-    row = np.repeat(np.arange(len(events.users))[rows], lengths)
-    own = (events.times[cells] == events.times[row]) & (events.items[cells] == events.items[row])
-    if own.any():
-        lengths = lengths - np.bincount(row[own] - (rows.start or 0), minlength=len(lengths))
+    if events.repeated[rows].any():
+        place = np.repeat(np.arange(len(rows)), lengths)
+        row = rows[place]
+        own = (events.times[cells] == events.times[row]) & (events.items[cells] == events.items[row])
+        lengths = lengths - np.bincount(place[own], minlength=len(lengths))
         cells = cells[~own]
     return Cells(cells, _offsets(lengths))
 
 
 def after_last(events: Events, maximum: int) -> Cells:
     """For each user of the shard, in order, the newest `maximum` events, oldest first."""
-    place, seen = _places(events)
-    first, end = spans(events.users)
+    first, end = events.spans
     starts = np.unique(first)
-    stop = np.append(seen, len(place))[end[starts]]
-    start = np.maximum(seen[starts], stop - maximum)
-    return Cells(_ragged(place, start, stop), _offsets(stop - start))
+    stop = events.earlier[end[starts]]
+    start = np.maximum(events.earlier[starts], stop - maximum)
+    return Cells(_ragged(events.place, start, stop), _offsets(stop - start))
 
 
 def windows(events: Events, training: np.ndarray, maximum: int) -> np.ndarray:
@@ -82,12 +107,6 @@ def windows(events: Events, training: np.ndarray, maximum: int) -> np.ndarray:
     marked = np.zeros(len(training), bool)
     marked[rows[chosen]] = True
     return marked
-
-
-def _places(events: Events) -> Tuple[np.ndarray, np.ndarray]:
-    """The rows that happened, and for each row how many of them stand before it, [n]."""
-    counted = np.cumsum(events.happened)
-    return np.flatnonzero(events.happened), counted - events.happened
 
 
 def _ragged(place: np.ndarray, start: np.ndarray, stop: np.ndarray) -> np.ndarray:

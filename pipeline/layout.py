@@ -7,11 +7,14 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 import pyarrow as pa
 
+from pipeline.prepared import EVENT_TIME, TITLE, TRAIN_COUNT, WINDOW
 from pipeline.schema import Categorical, Column, Schema
 from pipeline.schema import Sequence as SequenceFeature
 from signatures.errors import UsageError
 
 ARROW_TYPES = {"int64": pa.int64(), "string": pa.string(), "float32": pa.float32()}
+
+_RESERVED = (EVENT_TIME, WINDOW, TRAIN_COUNT)
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,11 @@ class Layout:
     positives_only: bool
 
     @property
+    def supposed_labels(self) -> Tuple[str, ...]:
+        """Labels that are 1 in every row, because the rows have no such column."""
+        return tuple(label.name for label in self.schema.labels if label.name in self.constant)
+
+    @property
     def stored(self) -> Tuple[str, ...]:
         """Columns of a prepared row before the bookkeeping, in order."""
         schema = self.schema
@@ -50,6 +58,7 @@ class Layout:
         names += [h.times for h in self.histories]
         names += [role for role in (schema.roles.user, schema.roles.item) if role is not None]
         names += [name for name in schema.training_only if name in self.given + self.constant]
+        names += [TITLE] if TITLE in self.given else []
         return tuple(dict.fromkeys(names))
 
 
@@ -62,8 +71,9 @@ def plan(
     where: the source's name for the errors. Raises UsageError for a column that is nowhere.
     """
     roles = schema.roles
+    _check_reserved(schema)
     happened = _happened(schema, columns)
-    events = happened is None and None not in (roles.user, roles.item, roles.time)
+    events = None not in (roles.user, roles.item, roles.time) and not _labelled(schema, columns)
     histories = _histories(schema, columns)
     built = {column for history in histories for column in history.cells}
     needed = [c.name for c in schema.columns() if c.role != "length" and c.name not in built]
@@ -72,6 +82,7 @@ def plan(
     constant = _constant(schema, columns, events)
     next_items = {task.label for task in schema.tasks if task.kind == "next_item"}
     needed += [name for name in schema.training_only if name not in constant and name not in next_items]
+    needed += [TITLE] if roles.item is not None and TITLE in columns else []
     needed = list(dict.fromkeys(needed))
     user_columns = tuple(name for name in needed if name not in columns and name in users)
     item_columns = tuple(name for name in needed if name not in columns and name in items)
@@ -89,6 +100,7 @@ def raw_types(schema: Schema, histories: Sequence[History] = ()) -> Dict[str, pa
         for column, source in history.cells.items():
             if column in parts:
                 types.setdefault(source, ARROW_TYPES[parts[column]])
+    types.setdefault(TITLE, pa.string())
     if schema.roles.time is not None:
         types.setdefault(schema.roles.time, pa.int64())
     return types
@@ -106,6 +118,15 @@ def _happened(schema: Schema, columns: Sequence[str]) -> Optional[str]:
         if task.kind == "binary" and task.mask is None and task.label in columns:
             return task.label
     return None
+
+
+def _labelled(schema: Schema, columns: Sequence[str]) -> bool:
+    """Do the rows say themselves what happened? Then nothing is supposed, and no negative is drawn."""
+    tasks = [task for task in schema.tasks if task.kind == "binary"]
+    unmasked = [task.label for task in tasks if task.mask is None]
+    if unmasked:
+        return any(label in columns for label in unmasked)
+    return any(task.label in columns and task.mask in columns for task in tasks)
 
 
 def _constant(schema: Schema, columns: Sequence[str], events: bool) -> Tuple[str, ...]:
@@ -136,6 +157,10 @@ def _shows_items(schema: Schema, feature: SequenceFeature) -> bool:
 
 def _history(schema: Schema, feature: SequenceFeature) -> History:
     times = feature.times or f"{feature.name}_time"
+    if feature.times is None and times in (*(c.name for c in schema.columns()), *schema.training_only):
+        raise UsageError(
+            f"schema {schema.name!r}: the name {times!r} is kept for the times of {feature.name!r}; set times"
+        )
     cells = {feature.name: str(schema.roles.item), times: str(schema.roles.time)}
     for side in feature.side_sequences:
         cells[side.name] = _event_column(feature, side.name)
@@ -150,6 +175,12 @@ def _event_column(feature: SequenceFeature, side: str) -> str:
             f"which column; name it {prefix}COLUMN"
         )
     return side[len(prefix) :]
+
+
+def _check_reserved(schema: Schema) -> None:
+    for name in (*(column.name for column in schema.columns()), *schema.training_only):
+        if name in _RESERVED:
+            raise UsageError(f"schema {schema.name!r}: the name {name!r} is kept for the prepared rows; choose another")
 
 
 def _require(schema: Schema, names: Sequence[str], columns: Sequence[str], where: str) -> None:

@@ -48,10 +48,8 @@ def require_two_classes(folder: Path, layout: Layout) -> None:
                 low, high, rows = min(low, extremes["min"]), max(high, extremes["max"]), rows + len(labels)
         if rows and low == high:
             raise UsageError(
-                f"label {task.label!r} is {low:g} in all {rows} training rows that count, so there is nothing to learn; "
+                f"label {task.label!r} is {low:g} in all {rows} training rows that count, so nothing can be learned; "
                 "give rows of both classes, or another split"
             )
         if not rows:
-            raise UsageError(
-                f"label {task.label!r}: no training row counts, for mask {task.mask!r} is 0 in all of them"
-            )
+            raise UsageError(f"label {task.label!r}: mask {task.mask!r} is 0 in all training rows; let some count")

@@ -84,9 +84,10 @@ def gauc(labels: np.ndarray, scores: np.ndarray, groups: np.ndarray) -> Gauc:
 
 def roc(labels: np.ndarray, scores: np.ndarray, points: int = 200) -> Tuple[np.ndarray, np.ndarray]:
     """False and true positive rate, float64, from (0, 0) to (1, 1): at most about `points` of the exact curve."""
-    order = np.argsort(-_answered(scores), kind="stable")
-    scores, positive = _answered(scores)[order], labels[order] > 0
-    last = np.append(np.flatnonzero(np.diff(scores)), len(scores) - 1)
+    scores = _answered(scores)
+    order = np.argsort(-scores, kind="stable")
+    scores, positive = scores[order], labels[order] > 0
+    last = np.append(np.flatnonzero(scores[1:] != scores[:-1]), len(scores) - 1)
     true, false = np.cumsum(positive)[last], np.cumsum(~positive)[last]
     false, true = np.append(0, false) / max(false[-1], 1), np.append(0, true) / max(true[-1], 1)
     # Evenly along both axes, so that neither end of the curve becomes a chord.

@@ -9,6 +9,8 @@ from typing import Iterator, List, Optional, Sequence
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.waiting import InMemory, OnDisk, Waiting
+
 GROUP_ROWS = 65_536
 FILE_ROWS = 16 * GROUP_ROWS
 
@@ -16,57 +18,55 @@ FILE_ROWS = 16 * GROUP_ROWS
 class PartWriter:
     """Writes part-00000.parquet, part-00001.parquet, … below a folder; at least one, so that a part can be read."""
 
-    def __init__(self, folder: Path, schema: pa.Schema, times: Sequence[str] = ()) -> None:
-        folder.mkdir(parents=True)
+    def __init__(self, folder: Path, schema: pa.Schema, times: Sequence[str], waiting: Waiting) -> None:
         self.rows = 0
-        self._folder, self._schema, self._times = folder, schema, times
-        self._buffer: List[pa.Table] = []
-        self._buffered = 0
+        self._folder, self._schema, self._times, self._waiting = folder, schema, times, waiting
         self._files = 0
         self._file: Optional[pq.ParquetWriter] = None
         self._file_rows = 0
 
     def write(self, table: pa.Table) -> None:
-        """Adds rows; they reach the disk by whole row groups."""
+        """Adds rows; they reach their file by whole row groups."""
         while table.num_rows:
-            piece = table.slice(0, GROUP_ROWS - self._buffered)
+            piece = table.slice(0, GROUP_ROWS - self._waiting.rows)
             table = table.slice(piece.num_rows)
-            self._buffer.append(piece)
-            self._buffered += piece.num_rows
-            if self._buffered == GROUP_ROWS:
+            self._waiting.add(piece)
+            if self._waiting.rows == GROUP_ROWS:
                 self._flush()
 
     def close(self) -> None:
         """Writes what is left."""
-        if self._buffered or not self._files:
+        if self._waiting.rows or not self._files:
             self._flush()
         self.abandon()
 
     def abandon(self) -> None:
-        """Closes the file; rows in memory are lost."""
+        """Closes the files; rows that wait are lost."""
+        self._waiting.close()
         if self._file is not None:
             self._file.close()
             self._file = None
 
     def _flush(self) -> None:
         if self._file is None:
-            path = self._folder / f"part-{self._files:05d}.parquet"
-            self._file = _open(path, self._schema, self._times)
+            self._file = _open(self._folder / f"part-{self._files:05d}.parquet", self._schema, self._times)
             self._files += 1
             self._file_rows = 0
-        table = pa.concat_tables(self._buffer) if self._buffer else self._schema.empty_table()
+        table = self._waiting.take()
         self._file.write_table(table, row_group_size=GROUP_ROWS)
-        self.rows += self._buffered
-        self._file_rows += self._buffered
-        self._buffer, self._buffered = [], 0
+        self.rows += table.num_rows
+        self._file_rows += table.num_rows
         if self._file_rows >= FILE_ROWS:
-            self.abandon()
+            self._file.close()
+            self._file = None
 
 
 @contextmanager
-def writing(folder: Path, schema: pa.Schema, times: Sequence[str]) -> Iterator[PartWriter]:
-    """A writer below the folder, closed in the end. times: list columns of times."""
-    writer = PartWriter(folder, schema, times)
+def writing(folder: Path, schema: pa.Schema, times: Sequence[str], many: bool) -> Iterator[PartWriter]:
+    """A writer below the new folder, closed in the end. times: list columns of times. many: most rows are its."""
+    folder.mkdir(parents=True)
+    waiting = InMemory(schema) if many else OnDisk(folder.parent / f"{folder.name}-waiting.arrow", schema)
+    writer = PartWriter(folder, schema, times, waiting)
     try:
         yield writer
         writer.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Dict, Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 import pydantic
 
@@ -62,6 +62,14 @@ class Options(pydantic.BaseModel):
     def fractions(self) -> Tuple[float, float]:
         """Of validation and of test."""
         return (self.validation_fraction, self.test_fraction)
+
+
+def parse(content: Dict[str, Any]) -> Options:
+    """Options from plain data, such as the flags of a command. Raises UsageError for an unknown or wrong one."""
+    try:
+        return Options.model_validate(content)
+    except pydantic.ValidationError as error:
+        raise UsageError(f"signet prepare: {schemas.describe(error, content)}") from error
 
 
 @dataclass(frozen=True)

@@ -46,13 +46,15 @@ def prepare_source(source: Source, output: Path, options: Options, console: Cons
     """
     planned = plan(source, options)
     if _is_prepared(output, planned.fingerprint):
-        console.print(f"{output} is up to date ({source.dataset}, {planned.fingerprint}); nothing to do")
+        console.print(f"{output} is up to date ({source.dataset}, {planned.fingerprint}); nothing to do", markup=False)
         return prepared.load(output)
+    for label in planned.layout.supposed_labels:
+        console.print(f"{source.dataset} has no column {label!r}: each row counts as an event that happened", markup=False)
     with publishing.replacing(output) as work:
         _write(planned, work, console)
     found = prepared.load(output)
     counts = ", ".join(f"{found.facts.rows[part]:,} {part}" for part in splits.PARTS)
-    console.print(f"{output}: {source.dataset}, rows: {counts}")
+    console.print(f"{output}: {source.dataset}, rows: {counts}", markup=False)
     return found
 
 
@@ -101,19 +103,20 @@ def _write_rows(planned: Plan, spooled: Spool, work: Path, advance: Callable[[in
     times = [history.times for history in layout.histories]
     with ExitStack() as stack:
         schema = assembly.arrow_schema(layout, raw)
-        writers = [stack.enter_context(parts.writing(work / part, schema, times)) for part in splits.PARTS]
+        opening = [parts.writing(work / part, schema, times, many=part == "train") for part in splits.PARTS]
+        writers = [stack.enter_context(opened) for opened in opening]
         users = None
         if planned.by_user:
             users = stack.enter_context(parts.writing_file(work / "users.parquet", assembly.users_schema(layout, raw)))
         for path in spooled.shards:
             shard = assembly.shard(spooled.read(path), layout, planned.source, planned.by_user)
-            for assigned, table in assembly.rows(shard, layout, assign(shard)):
-                for number, writer in enumerate(writers):
-                    writer.write(table.filter(pa.array(assigned == number)))
+            for part, table in assembly.rows(shard, layout, assign(shard)):
+                writers[part].write(table)
                 advance(table.num_rows)
             if users is not None:
                 users.write_table(assembly.users(shard, layout))
             path.unlink()
+            pa.default_memory_pool().release_unused()
     return {part: writer.rows for part, writer in zip(splits.PARTS, writers)}
 
 

@@ -16,4 +16,4 @@ def stage(console: Console, what: str, total: int) -> Iterator[Callable[[int], N
     with Progress(*columns, console=console) as bar:
         task = bar.add_task(what, total=total)
         yield lambda done: bar.update(task, advance=done)
-        bar.update(task, total=bar.tasks[0].completed)
+        bar.update(task, completed=total)

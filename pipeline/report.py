@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Dict, List, Tuple
+from typing import Dict, Tuple
 
 import jinja2
 from markupsafe import Markup
@@ -34,6 +34,7 @@ def html(evaluation: Evaluation) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
     drawn = [(plot, Markup(plot.svg)) for plot in plots(evaluation)]  # made here, not by whoever names a model
     return environment.get_template("evaluation.html").render(
@@ -62,22 +63,13 @@ def print_tables(evaluation: Evaluation, console: Console) -> None:
 def _rich(table: Table) -> RichTable:
     shown = RichTable(title=table.title, title_justify="left", title_style="bold")
     shown.add_column("model", no_wrap=True)
-    kept = _worth_showing(table)
+    # A console is narrow, and these two say what the hit rate says.
+    kept = [i for i, title in enumerate(table.columns) if not title.startswith(("precision", "recall"))]
     for index in kept:
-        shown.add_column(table.columns[index], justify="right")
+        shown.add_column(table.columns[index], justify="right", overflow="fold")
     for name, cells in table.rows:
-        shown.add_row(Text(name), *(Text(cells[i].text, style="bold" if cells[i].best else "") for i in kept))
+        shown.add_row(Text(name), *(Text(cells[i].text, style="bold green" if cells[i].best else "") for i in kept))
     return shown
-
-
-def _worth_showing(table: Table) -> List[int]:
-    """A console is narrow: the count of NaN scores is shown when there are any."""
-    nothing = {"NaN": {"0"}}
-    return [
-        index
-        for index, title in enumerate(table.columns)
-        if {cells[index].text for _, cells in table.rows} != nothing.get(title)
-    ]
 
 
 def _protocol_fields(evaluation: Evaluation) -> Dict[str, str]:

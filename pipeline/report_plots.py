@@ -24,7 +24,7 @@ _STYLE: Any = {
     "axes.edgecolor": _GRID,
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": _GRID, "grid.linewidth": 0.7,
     "axes.axisbelow": True, "axes.titlelocation": "left", "axes.facecolor": "none", "figure.facecolor": "none",
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)

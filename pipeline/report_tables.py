@@ -14,6 +14,8 @@ CONSTANT = "constant"
 @dataclass(frozen=True)
 class Cell:
     text: str
+    error: str = ""
+    """± one standard error, where there is one."""
     best: bool = False
     """The best of its column, constants and popularity included."""
 
@@ -35,6 +37,8 @@ class _Column:
     form: str = "{:.4f}"
     distance: Optional[Callable[[float], float]] = None
     """The best has the smallest; None where none is best."""
+    only_if_any: bool = False
+    """Left out where it is 0 for all."""
     error: Optional[Callable[..., Optional[float]]] = None
 
 
@@ -48,9 +52,10 @@ def summary_tables(evaluation: Evaluation) -> List[Table]:
     """The tables that a person reads first: sampled lists, full ranking, one per task."""
     k = main_k(evaluation)
     tables = [
-        _table(f"{title}, k = {k}", _ranked(evaluation, which), _summary_columns(k, pooled=which == "sampled"))
+        _table(_ranked_title(title, ranked), ranked, _summary_columns(k, pooled=which == "sampled"))
         for which, title in _KINDS
-        if _ranked(evaluation, which)
+        for ranked in [_ranked(evaluation, which)]
+        if ranked
     ]
     return tables + [_task_table(evaluation, task) for task in evaluation.questions]
 
@@ -75,6 +80,12 @@ def _ranked(evaluation: Evaluation, which: str) -> List[Tuple[str, Ranking]]:
     return [(name, ranking) for name, ranking in found if ranking is not None]
 
 
+def _ranked_title(title: str, ranked: Sequence[Tuple[str, Ranking]]) -> str:
+    first = ranked[0][1]
+    average = " on average" if first.candidates % 1 else ""
+    return f"{title}: {first.lists:,} lists of {first.candidates:,.0f}{average}"
+
+
 def _summary_columns(k: int, *, pooled: bool) -> List[_Column]:
     first = [_Column("AUC", lambda r: r.auc, distance=_high)] if pooled else []
     return first + [
@@ -85,7 +96,7 @@ def _summary_columns(k: int, *, pooled: bool) -> List[_Column]:
         _at_column(f"precision@{k}", k, "precision"),
         _at_column(f"recall@{k}", k, "recall"),
         _Column("median rank", lambda r: r.median_rank, "{:g}", _low),
-        _Column("NaN", lambda r: r.unanswered, "{:,}"),
+        _Column("NaN", lambda r: r.unanswered, "{:,}", only_if_any=True),
         _Column("seconds", lambda r: r.seconds, "{:.1f}"),
     ]
 
@@ -105,9 +116,7 @@ _TASK_COLUMNS = (
     _Column("log loss", lambda f: f.log_loss, distance=lambda v: v),
     _Column("expected / observed", lambda f: f.calibration, "{:.3f}", lambda v: abs(v - 1.0)),
     _Column("calibration error", lambda f: f.calibration_error, distance=lambda v: v),
-    _Column("positives", lambda f: f.positives, "{:,}"),
-    _Column("rows", lambda f: f.rows, "{:,}"),
-    _Column("NaN", lambda f: f.unanswered, "{:,}"),
+    _Column("NaN", lambda f: f.unanswered, "{:,}", only_if_any=True),
 )
 
 
@@ -122,16 +131,18 @@ def _task_table(evaluation: Evaluation, task: str) -> Table:
             gauc_groups=0, gauc_skipped=0, log_loss=question.base_log_loss, unanswered=0,
         )
         lines.insert(0, (f"{CONSTANT} {question.base_rate:.3f}", constant))
-    return _table(f"Task {task}", lines, _TASK_COLUMNS)
+    counts = f": {lines[0][1].positives:,} positives in {lines[0][1].rows:,} rows" if lines else ""
+    return _table(f"Task {task}{counts}", lines, _TASK_COLUMNS)
 
 
 def _table(title: str, lines: Sequence[Tuple[str, object]], columns: Sequence[_Column]) -> Table:
+    columns = [c for c in columns if not c.only_if_any or any(c.value(figures) for _, figures in lines)]
     values = [[column.value(figures) for column in columns] for _, figures in lines]
     best = [_best(column, [row[i] for row in values]) for i, column in enumerate(columns)]
     rows = []
     for (name, figures), own in zip(lines, values):
         cells = tuple(
-            Cell(_text(column, value, figures), value is not None and value == best[i])
+            Cell(_text(column, value), _error(column, figures), value is not None and value == best[i])
             for i, (column, value) in enumerate(zip(columns, own))
         )
         rows.append((name, cells))
@@ -145,11 +156,13 @@ def _best(column: _Column, values: Sequence[Optional[float]]) -> Optional[float]
     return min(known, key=column.distance)
 
 
-def _text(column: _Column, value: Optional[float], figures: object) -> str:
-    if value is None:
-        return "–"
+def _text(column: _Column, value: Optional[float]) -> str:
+    return "–" if value is None else column.form.format(value)
+
+
+def _error(column: _Column, figures: object) -> str:
     error = column.error(figures) if column.error is not None else None
-    return column.form.format(value) + (f" ± {error:.3f}" if error is not None else "")
+    return "" if error is None else f"± {error:.3f}"
 
 
 def _high(value: float) -> float:
@@ -180,7 +193,7 @@ def _task_sentence(evaluation: Evaluation) -> str:
     task = next(iter(evaluation.questions))
     answers = {n: a.tasks[task].auc for n, a in evaluation.answers.items() if _auc(a, task) is not None}
     if not answers:
-        return f"Task {task}: no model has an AUC, as its rows are of one class."
+        return f"Task {task}: no model has an AUC."
     name = max(answers, key=lambda n: answers[n] or 0.0)
     return f"Task {task}: {name} has the highest AUC, {answers[name]:.4f}."
 

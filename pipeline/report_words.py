@@ -31,7 +31,7 @@ def in_words(evaluation: Evaluation) -> List[str]:
             "Rank of a positive: 1 + the others that score at least as much, so ties count "
             f"{protocol.ties}; NaN ranks last."
         )
-        words.append("With one positive a list, recall@k equals HR@k and precision@k is HR@k / k.")
+        words.append("With one positive a list, recall@k is HR@k and precision@k is HR@k / k. ± is one standard error.")
     words += [f"Task {task}: {_question(question, protocol)}" for task, question in evaluation.questions.items()]
     return words + list(evaluation.remarks)
 
@@ -42,7 +42,7 @@ def _question(question: TaskQuestion, protocol: Protocol) -> str:
             f"each positive with {protocol.task_negatives} negatives drawn {_sampler(protocol)} "
             f"from {_pool(protocol)}; log loss and calibration hold for this share of positives only."
         )
-    return "the rows of the part that are labelled for it."
+    return "the rows of the part that are labelled for it; the constant is the share of positives in training."
 
 
 def _sampler(protocol: Protocol) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 import pyarrow as pa
@@ -66,9 +66,13 @@ def read_groups(
     at: Optional[np.ndarray] = None,
 ) -> Rows:
     """The rows of these groups in the order given, or those `at` these increasing positions; see `from_table`."""
-    table = read_table(groups, _stored(columns, others))
-    every_row = at is None or len(at) == table.num_rows
-    return from_table(table if every_row else table.take(at), columns, others)
+
+    def load(name: str) -> pa.ChunkedArray:
+        # A column at a time: the Arrow form of all of them beside the numpy form would double the memory.
+        stored = read_table(groups, [name])[name]
+        return stored if at is None or len(at) == len(stored) else stored.take(at)
+
+    return _rows(load, columns, others)
 
 
 def read_table(groups: Sequence[RowGroup], names: Sequence[str]) -> pa.Table:
@@ -106,13 +110,7 @@ def from_table(table: pa.Table, columns: Sequence[Column], others: Sequence[str]
     absent, of another type, or whose cells do not fit (a vector of another width, side sequences out of step).
     """
     _require(_stored(columns, others), table.column_names, "the table")
-    found: Rows = {}
-    for column in columns:
-        if column.role != "length":
-            _add(found, column, table[column.name])
-    for name in others:
-        found.setdefault(name, _other(name, table[name]))
-    return found
+    return _rows(table.column, columns, others)
 
 
 def count(rows: Rows) -> int:
@@ -128,6 +126,17 @@ def take(rows: Rows, index: np.ndarray) -> Rows:
 def concatenate(parts: Sequence[Rows]) -> Rows:
     """One after the other; lists are padded to the longest."""
     return {name: _stack([part[name] for part in parts]) for name in parts[0]}
+
+
+def _rows(load: Callable[[str], pa.ChunkedArray], columns: Sequence[Column], others: Sequence[str]) -> Rows:
+    found: Rows = {}
+    for column in columns:
+        if column.role != "length":
+            _add(found, column, load(column.name))
+    for name in others:
+        if name not in found:
+            found[name] = _other(name, load(name))
+    return found
 
 
 def _stack(arrays: List[np.ndarray]) -> np.ndarray:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict, Mapping, Tuple
+from typing import Any, Dict, Iterator, Mapping, Tuple
 
 import tensorflow as tf
 
@@ -49,8 +51,9 @@ def save_training_graph(built: Built, folder: Path) -> None:
         scores = answers(built, built.model(features, training=False))
         return {"loss": total, **{f"predictions/{name}": score for name, score in scores.items()}}
 
-    traced = tf.function(training_graph, autograph=False).get_concrete_function(**specs)
-    _write(built.encoder, {"serving_default": traced}, folder)
+    with _slashes_allowed():
+        traced = tf.function(training_graph, autograph=False).get_concrete_function(**specs)
+        _write(built.encoder, {"serving_default": traced}, folder)
 
 
 def training_inputs(built: Built) -> Dict[str, Dict[str, TensorInfo]]:
@@ -65,6 +68,21 @@ def training_inputs(built: Built) -> Dict[str, Dict[str, TensorInfo]]:
         "masks": {part.name: number for part in schema.masks},
         "sample_weights": {part.name: number for part in schema.sample_weights},
     }
+
+
+@contextmanager
+def _slashes_allowed() -> Iterator[None]:
+    """Silences one warning an input: names such as `features/user_id` are wanted on the wire, if not in Python."""
+    logger = logging.getLogger("absl")
+
+    def other(record: logging.LogRecord) -> bool:
+        return "is not a valid tf.function parameter name" not in record.getMessage()
+
+    logger.addFilter(other)
+    try:
+        yield
+    finally:
+        logger.removeFilter(other)
 
 
 def _labels(built: Built, raw: Mapping[str, tf.Tensor]) -> Tensors:

@@ -15,6 +15,8 @@ from signatures.errors import UsageError
 Side = Literal["user", "item", "context", "cross"]
 IdType = Literal["int64", "string"]
 
+_KINDS = ("categorical", "numeric", "bag", "sequence", "dense")
+
 
 class _Part(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
@@ -279,6 +281,9 @@ def describe(error: pydantic.ValidationError, content: Any) -> str:
         return f"{place} is unknown (value {problem['input']!r}); remove it or correct its spelling"
     if problem["type"] == "missing":
         return f"{place} is missing; add it"
+    if problem["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        kind = problem["input"].get("kind") if isinstance(problem["input"], dict) else None
+        return f"{place}: kind is {kind!r}; choose one of {', '.join(_KINDS)}"
     message = str(problem["msg"])
     if problem["type"] == "value_error":
         return f"{place}: {message.replace('Value error, ', '', 1)}" if place else message.replace("Value error, ", "")
@@ -286,18 +291,19 @@ def describe(error: pydantic.ValidationError, content: Any) -> str:
 
 
 def _place(loc: Tuple[Any, ...], content: Any) -> str:
-    """`features.3.kind` with the list's index replaced by the name of the part, as a person would say it."""
+    """`features.3.kind` as `feature 'age' kind`: what a person would say instead of counting."""
     words: List[str] = []
     here = content
     for step in loc:
         if isinstance(here, (list, tuple)) and isinstance(step, int):
             here = here[step] if step < len(here) else None
-            named = isinstance(here, dict) and here.get("name")
+            named = isinstance(here, dict) and "name" in here
+            words[-1:] = [word[:-1] if word.endswith("s") else word for word in words[-1:]]
             words.append(repr(here["name"]) if isinstance(here, dict) and named else f"number {step + 1}")
         elif isinstance(here, dict) and step in here:
             here = here[step]
-            words.append(str(step).rstrip("s") if isinstance(here, list) else str(step))
-        elif step not in ("categorical", "numeric", "bag", "sequence", "dense"):
+            words.append(str(step))
+        elif step not in _KINDS:
             words.append(str(step))
     return " ".join(words)
 

@@ -28,8 +28,9 @@ def leave_one_out(users: np.ndarray) -> np.ndarray:
 
 def spans(users: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
     """For each of n sorted rows, where its user's rows begin and end (behind the last), int64 [n] each."""
-    starts = np.flatnonzero(np.concatenate([[True], users[1:] != users[:-1]])) if len(users) else np.zeros(0, int)
-    ends = np.append(starts[1:], len(users))
+    new = np.append(True, users[1:] != users[:-1])[: len(users)]
+    starts = np.flatnonzero(new)
+    ends = np.append(starts, len(users))[1:]
     counts = ends - starts
     return np.repeat(starts, counts), np.repeat(ends, counts)
 
@@ -70,7 +71,7 @@ def _newest(times: Callable[[], Iterable[np.ndarray]], low: int, high: int, rows
     above = 0
     while True:
         width = max(-(-(high + 1 - low) // _BINS), 1)
-        counts = _histogram(times(), low, width)
+        counts = _histogram(times(), low, high, width)
         from_end = above + np.cumsum(counts[::-1])
         bin_ = _BINS - 1 - int(np.searchsorted(from_end, rows))
         above = int(from_end[_BINS - 1 - bin_] - counts[bin_])
@@ -79,11 +80,11 @@ def _newest(times: Callable[[], Iterable[np.ndarray]], low: int, high: int, rows
             return low
 
 
-def _histogram(times: Iterable[np.ndarray], low: int, width: int) -> np.ndarray:
+def _histogram(times: Iterable[np.ndarray], low: int, high: int, width: int) -> np.ndarray:
     counts = np.zeros(_BINS, np.int64)
     for batch in times:
-        bins = (batch - low) // width
-        counts += np.bincount(bins[(bins >= 0) & (bins < _BINS)], minlength=_BINS)
+        inside = batch[(batch >= low) & (batch <= high)]
+        counts += np.bincount((inside - low) // width, minlength=_BINS)
     return counts
 
 

@@ -18,8 +18,8 @@ SHARD_ROWS = 250_000
 """Rows of a shard, on average."""
 MAXIMUM_SHARDS = 512
 """Files open at once."""
-POSITION = "position"
-"""Column of a shard: the row's place among all rows, int64."""
+POSITION = "position in the table"
+"""Column of a shard: the row's place among all rows, int64. No column of a person is called so."""
 
 
 @dataclass(frozen=True)

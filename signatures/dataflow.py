@@ -93,15 +93,15 @@ def resolve(graph: Graph, reference: str) -> Tuple[str, str, int]:
 
     In a function an argument is `name`, or `name:1` for a list of them, and a tensor is `node:output:1`.
     """
-    node, _, rest = reference.partition(":")
-    place = rest.rpartition(":")[2]
-    index = int(place) if place.isdecimal() and len(place) < 10 else 0
+    node, *rest = reference.split(":")
+    place = rest[-1] if rest else "0"
+    index = int(place) if place != "0" and place.isdecimal() and len(place) < 10 else 0
     return node, node if graph.name else tensor_name(reference), index
 
 
 def data_inputs(node: Node) -> List[str]:
     """The inputs that carry values, in order."""
-    return [each for each in node.inputs if not each.startswith("^")]
+    return [each for each in node.inputs if each[:1] != "^"]
 
 
 def arguments(graph: Graph) -> Fed:

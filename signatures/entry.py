@@ -32,7 +32,10 @@ class _Where(NamedTuple):
 
 
 def entry(library: Library, graph: Graph, solution: Solution, fed: Fed, tensor: str, bit: int) -> Optional[Place]:
-    """The first node that a source of a tensor goes through; None when it comes unchanged or through a variable."""
+    """The first node that a source of a tensor goes through; None when it comes unchanged.
+
+    The tensor must have the source: see `sources`.
+    """
     stack: List[_Where] = [_Where(graph, solution, fed, bit)]
     found: Optional[Place] = None
     seen: Set[Tuple[int, str]] = set()

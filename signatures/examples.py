@@ -135,7 +135,10 @@ def _add_node(nodes: Dict[str, Node], line: str) -> None:
         raise ValueError(f"{line!r} is no line of an example; see the head of signatures/examples.py")
     op, *words = rest.split()
     attributes = dict(_attribute(word) for word in words if "=" in word)
-    nodes[name.strip()] = Node(name.strip(), op, tuple(word for word in words if "=" not in word), attributes)
+    values = [each for value in attributes.values() for each in (value if isinstance(value, tuple) else (value,))]
+    functions = tuple(str(each) for each in values if isinstance(each, FunctionReference))
+    inputs = tuple(word for word in words if "=" not in word)
+    nodes[name.strip()] = Node(name.strip(), op, inputs, attributes, functions)
 
 
 def _attribute(word: str) -> Tuple[str, Any]:

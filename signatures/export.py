@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Dict, Iterator, Optional
 
+from signatures.dataflow import sources
 from signatures.declaration import FEATURE_PREFIX, TRAINING_PREFIXES, Declaration, Role
 from signatures.entry import entry
 from signatures.manifest import Manifest
 from signatures.manifest import Signature as Declared
-from signatures.saved_model import Place, SavedModel, Signature
+from signatures.saved_model import SavedModel, Signature
 from signatures.sources import Origin
 from signatures.trace import Trace, Tracer
 
@@ -57,15 +58,15 @@ class Export:
         """What the manifest says of a signature."""
         return self.manifest.signatures.get(signature) if self.manifest else None
 
-    def entry(self, signature: Signature, output: str, name: str) -> Optional[Place]:
-        """Where an input meets the computation of an output."""
-        trace, tracer = self.trace(signature.name), self.tracer()
+    def where(self, signature: Signature, output: str, name: str) -> str:
+        """How an input that changes an output gets there, as the end of a clause: " at Mul 'product' of …"."""
+        trace, tracer, graph = self.trace(signature.name), self.tracer(), self.model.graph
         bit = tracer.library.bit(Origin("input", name))
-        found = (
-            entry(tracer.library, self.model.graph, trace.solution, trace.fed, tensor, bit)
-            for tensor in signature.outputs[output].tensors
-        )
-        return next((place for place in found if place is not None), None)
+        for tensor in signature.outputs[output].tensors:
+            if sources(trace.solution, graph, trace.fed, tensor) >> bit & 1:
+                place = entry(tracer.library, graph, trace.solution, trace.fed, tensor, bit)
+                return f" at {place}" if place else ""
+        return " through a variable that the same request writes"
 
     def tracer(self) -> Tracer:
         """The tracer of this model."""

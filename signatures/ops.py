@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Iterator
 
-from signatures.saved_model import FunctionReference, Node
+from signatures.saved_model import Node
 
 # Attribute that names the function, whose arguments are the node's inputs and whose returns are its outputs.
 CALLS = {
@@ -50,14 +49,6 @@ _FILES = re.compile(
     r"|(TextLine|TFRecord|FixedLengthRecord|Load|Save|Snapshot|Cache|LMDB|Csv|Sql)Dataset.*"
     r"|ImmutableConst|InitializeTableFromTextFile(V2)?|DebugIdentity.*|.*Summary(FileWriter|DbWriter)|Write.*Summary"
 )
-
-
-def functions_of(node: Node) -> Iterator[str]:
-    """Every function that a node names, whatever it does with it."""
-    for value in map(node.attributes.__getitem__, node.attributes):
-        for each in value if isinstance(value, tuple) else (value,):
-            if isinstance(each, FunctionReference):
-                yield each
 
 
 def holds_state(node: Node) -> bool:

@@ -7,21 +7,17 @@ read: variables stay on disk. The file is a stranger's, so it is bounded, and wh
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Dict, FrozenSet, Iterator, List, Tuple
+from typing import Any, FrozenSet, Iterator, Tuple
 
 from google.protobuf.message import DecodeError
 
-from signatures import protos
+from signatures import graphs, protos
 from signatures.errors import UsageError
 from signatures.saved_model import (
     Asset,
-    FunctionReference,
     Graph,
-    Node,
     SavedModel,
-    Shape,
     Signature,
     TensorInfo,
     node_name,
@@ -34,28 +30,6 @@ LARGEST = 2**31 - 1
 INIT_SIGNATURE = "__saved_model_init_op"
 NOT_SERVED = (INIT_SIGNATURE, "__saved_model_train_op")
 INIT_COLLECTIONS = ("saved_model_main_op", "legacy_init_op")
-
-# tensorflow.DataType; a reference type (TF1 variables) is its type plus 100.
-DTYPES = {
-    1: "float32",
-    2: "float64",
-    3: "int32",
-    4: "uint8",
-    5: "int16",
-    6: "int8",
-    7: "string",
-    8: "complex64",
-    9: "int64",
-    10: "bool",
-    14: "bfloat16",
-    17: "uint16",
-    18: "complex128",
-    19: "float16",
-    20: "resource",
-    21: "variant",
-    22: "uint32",
-    23: "uint64",
-}
 
 
 def read(path: Path) -> SavedModel:
@@ -70,8 +44,8 @@ def read(path: Path) -> SavedModel:
         path=folder,
         tags=frozenset(meta.meta_info_def.tags),
         signatures=signatures,
-        graph=Graph(name="", nodes=_nodes(meta.graph_def.node, "the graph")),
-        functions={proto.signature.name: _function(proto) for proto in meta.graph_def.library.function},
+        graph=Graph(name="", nodes=graphs.nodes(meta.graph_def.node, "the graph")),
+        functions={proto.signature.name: graphs.function(proto) for proto in meta.graph_def.library.function},
         assets=tuple(_asset(folder, proto) for proto in meta.asset_file_def),
         init=_init(meta),
     )
@@ -140,7 +114,7 @@ def _signature(name: str, proto: Any) -> Signature:
 
 def _tensor_info(proto: Any) -> TensorInfo:
     names = tuple(tensor_name(name) for name in _tensors(proto))
-    return TensorInfo(tensors=names, dtype=_dtype(proto.dtype), shape=_shape(proto.tensor_shape))
+    return TensorInfo(tensors=names, dtype=graphs.dtype(proto.dtype), shape=graphs.shape(proto.tensor_shape))
 
 
 def _tensors(proto: Any) -> Iterator[str]:
@@ -154,38 +128,6 @@ def _tensors(proto: Any) -> Iterator[str]:
     elif kind == "composite_tensor":
         for component in proto.composite_tensor.components:
             yield from _tensors(component)
-
-
-def _shape(proto: Any) -> Shape:
-    return None if proto.unknown_rank else tuple(None if dim.size < 0 else int(dim.size) for dim in proto.dim)
-
-
-def _dtype(number: int) -> str:
-    return DTYPES.get(number % 100, f"type {number}")
-
-
-def _nodes(found: Any, where: str) -> Dict[str, Node]:
-    nodes = {node.name: Node(node.name, node.op, tuple(node.input), _Attributes(node.attr)) for node in found}
-    if len(nodes) != len(found):
-        raise UsageError(f"two nodes of {where} have the same name; the file is damaged, export the model again")
-    return nodes
-
-
-def _function(proto: Any) -> Graph:
-    name = proto.signature.name
-    outputs = tuple(each.name for each in proto.signature.output_arg)
-    missing = [each for each in outputs if each not in proto.ret]
-    if missing:
-        raise UsageError(f"function {name!r} does not say what its output {missing[0]!r} is; export the model again")
-    return Graph(
-        name=name,
-        nodes=_nodes(proto.node_def, f"function {name!r}"),
-        arguments=tuple(each.name for each in proto.signature.input_arg),
-        returns=tuple(proto.ret[each] for each in outputs),
-        return_names=outputs,
-        control_returns=tuple(sorted(set(proto.control_ret.values()))),
-        attributes=_Attributes(proto.attr),
-    )
 
 
 def _asset(folder: Path, proto: Any) -> Asset:
@@ -208,43 +150,3 @@ def _init(meta: Any) -> Tuple[str, ...]:
         if name in meta.collection_def:
             found |= {node_name(value) for value in meta.collection_def[name].node_list.value}
     return tuple(sorted(found))
-
-
-class _Attributes(Mapping[str, Any]):
-    """Attributes of a node, converted when asked for: a graph has a hundred times more of them than rules read."""
-
-    def __init__(self, found: Any) -> None:
-        self._found = found
-
-    def __getitem__(self, name: str) -> Any:
-        if name not in self._found:  # a map of messages would insert it
-            raise KeyError(name)
-        return _value(self._found[name])
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._found)
-
-    def __len__(self) -> int:
-        return len(self._found)
-
-
-def _value(proto: Any) -> Any:
-    """An AttrValue as a Python value; tensors are left out, as bytes(0)."""
-    kind = proto.WhichOneof("value")
-    if kind == "func":
-        return FunctionReference(proto.func.name)
-    if kind == "type":
-        return _dtype(proto.type)
-    if kind == "shape":
-        return _shape(proto.shape)
-    if kind == "list":
-        return _values(proto.list)
-    return getattr(proto, kind) if kind in ("s", "i", "f", "b", "placeholder") else b""
-
-
-def _values(proto: Any) -> Tuple[Any, ...]:
-    """A list attribute; only one of its fields is ever filled."""
-    converted: List[Any] = [FunctionReference(each.name) for each in proto.func]
-    converted += [_dtype(each) for each in proto.type]
-    converted += [_shape(each) for each in proto.shape]
-    return tuple(converted) + tuple(proto.s) + tuple(proto.i) + tuple(proto.f) + tuple(proto.b)

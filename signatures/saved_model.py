@@ -23,7 +23,9 @@ class Node(NamedTuple):
     name: str
     op: str
     inputs: Tuple[str, ...] = ()
-    attributes: Mapping[str, Any] = {}  # only read: int, float, bool, bytes, dtype, FunctionReference, tuples of them
+    attributes: Mapping[str, Any] = {}  # only read: int, float, bool, bytes, dtype, shape, FunctionReference, tuples
+    functions: Tuple[str, ...] = ()
+    """Every function that an attribute names, whatever the op does with it."""
 
 
 @dataclass(frozen=True)

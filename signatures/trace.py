@@ -115,21 +115,30 @@ def _running(library: Library, graph: Graph, order: Iterable[str]) -> Tuple[Plac
 def _live(library: Library, graph: Graph, fed: Fed, tensors: Iterable[str]) -> Tuple[Place, ...]:
     """The nodes whose value can change one of the tensors."""
     places: Dict[Tuple[str, str], Place] = {}
-    seen: Set[Tuple[str, str, int]] = set()
-    pending = [(graph, tensor) for tensor in tensors]
+    seen: Set[Tuple[str, str]] = set()
+    pending: List[Tuple[Graph, str]] = []
+
+    def need(where: Graph, reference: str) -> None:
+        if (where.name, reference) not in seen:
+            seen.add((where.name, reference))
+            pending.append((where, reference))
+
+    for tensor in tensors:
+        need(graph, tensor)
     while pending:
         where, reference = pending.pop()
         name, key, index = resolve(where, reference)
-        given = name not in where.nodes if where.name else key in fed
-        if given or (where.name, name, index) in seen:
+        if name not in where.nodes if where.name else key in fed:
             continue
-        seen.add((where.name, name, index))
         node = where.nodes[name]
         places.setdefault((where.name, name), Place(where.name, node))
         inputs = data_inputs(node)
         needed = needs(library, node, index, len(inputs))
-        pending.extend((where, inputs[each]) for each in needed.inputs if each < len(inputs))
+        for each in needed.inputs:
+            if each < len(inputs):
+                need(where, inputs[each])
         for function, place in needed.returns:
             called = library.functions[function]
-            pending.extend((called, each) for each in called.returns[place : place + 1])
+            if place < len(called.returns):
+                need(called, called.returns[place])
     return tuple(places.values())

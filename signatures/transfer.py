@@ -69,10 +69,9 @@ def needs(library: Library, node: Node, index: int, inputs: int) -> Needs:
     return Needs(everything, tuple(returns))
 
 
-def callees_of(library: Library, node: Node) -> List[str]:
+def callees_of(library: Library, node: Node) -> Tuple[str, ...]:
     """The functions that a node may call; in old graphs the op itself is the name of one."""
-    named = list(ops.functions_of(node))
-    return named + [node.op] if node.op in library.functions else named
+    return (*node.functions, node.op) if node.op in library.functions else node.functions
 
 
 def handed_on(library: Library, node: Node, index: int) -> int:

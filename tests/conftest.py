@@ -8,7 +8,7 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 for _threads in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(_threads, "2")
 
-pytest_plugins = ["tests.fixtures_prepared"]
+pytest_plugins = ["tests.fixtures_prepared", "tests.fixtures_serving"]
 
 import pipeline  # noqa: E402, F401, I001  (before any test imports TensorFlow: it decides which Keras that gets)
 

@@ -20,7 +20,7 @@ PACKAGES = ("pipeline", "serving", "signatures")
 
 # Who may import whom: the first pattern that fits a file's path decides.
 MAY_IMPORT: Tuple[Tuple[Pattern[str], Set[str]], ...] = (
-    (re.compile(r"pipeline/(console|demo|bench\w*)\.py|pipeline/bench\w*/.*"), {"signatures", "serving"}),
+    (re.compile(r"pipeline/(console|demo|recommend|bench\w*)\.py|pipeline/bench\w*/.*"), {"signatures", "serving"}),
     (re.compile(r"pipeline/.*"), {"signatures"}),
     (re.compile(r"serving/.*"), {"signatures"}),
     (re.compile(r"signatures/.*"), set()),

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Dict, List, Tuple
 
 import pytest
+import typer
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGETS = ["help", "setup", "demo", "prepare", "train", "evaluate", "export", "lint", "serve", "predict"]
@@ -75,17 +76,15 @@ ALL = {"MODEL": "din", "DATASET": "ml-100k", "VERSION": "3", "PORT": "8501", "AR
 @pytest.mark.parametrize(
     ("target", "variables", "command"),
     [
-        ("demo", ALL, "signet demo --more 1"),
+        ("demo", ALL, "signet demo --dataset ml-100k --more 1"),
         ("prepare", ALL, "signet prepare --dataset ml-100k --more 1"),
         ("train", {"MODEL": "din", "DATASET": "ml-100k"}, "signet train --model din --dataset ml-100k"),
         ("train", {"MODEL": "din"}, "signet train --model din"),
         ("train", {}, "signet train"),
         ("evaluate", ALL, "signet evaluate --model din --dataset ml-100k --more 1"),
         ("export", ALL, "signet export --model din --dataset ml-100k --more 1"),
-        ("lint", {}, "signet lint"),
-        ("lint", ALL, "signet lint --model din --version 3 --more 1"),
-        ("serve", ALL, "signet serve --port 8501 --more 1"),
-        ("predict", ALL, "signet predict --model din --version 3 --port 8501 --more 1"),
+        ("serve", ALL, "signet serve --model din --port 8501 --more 1"),
+        ("predict", ALL, "signet predict din --version 3 --port 8501 --more 1"),
         ("bench", {"ARGS": "--rounds 5"}, "signet bench --rounds 5"),
         ("test", {}, "python -m pytest"),
         ("test", {"ARGS": "-k encode"}, "python -m pytest -k encode"),
@@ -98,6 +97,37 @@ def test_target_runs_its_command(project: Path, target: str, variables: Dict[str
     run = make(project, "-n", target, *(f"{name}={value}" for name, value in variables.items()))
     assert run.returncode == 0, run.stderr
     assert f".venv/bin/{command}" in run.stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("variables", "linted"),
+    [({}, ["exports/din/", "exports/mmoe/"]), ({"MODEL": "din"}, ["exports/din"]), (ALL, ["exports/din/3 --more 1"])],
+)
+def test_lint_takes_all_exports_and_fails_if_one_fails(
+    project: Path, variables: Dict[str, str], linted: List[str]
+) -> None:
+    for folder in ("exports/din/3", "exports/mmoe/1", ".venv/bin"):
+        (project / folder).mkdir(parents=True)
+    signet = project / ".venv/bin/signet"
+    signet.write_text('#!/bin/sh\nshift; echo "$@"; case "$1" in *din*) exit 1 ;; esac\n', encoding="utf-8")
+    signet.chmod(0o755)
+    run = make(project, "-o", ".venv/.installed", "lint", *(f"{name}={value}" for name, value in variables.items()))
+    assert run.stdout.splitlines() == linted
+    assert run.returncode == 2, "a failure is not hidden by the export after it"
+
+
+def test_console_knows_what_the_makefile_says(project: Path) -> None:
+    from pipeline.console import app
+
+    verbs = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    targets = [each for each in TARGETS if each not in ("help", "setup", "test", "check", "clean")]
+    variables = [f"{name}={value}" for name, value in ALL.items() if name != "ARGS"]
+    for target in targets:
+        said = make(project, "-n", target, *variables).stdout
+        (words,) = set(re.findall(r"\.venv/bin/signet (\w+)(.*)", said))
+        assert words[0] in verbs, f"make {target}: signet has no {words[0]}"
+        known = {option for parameter in verbs[words[0]].params for option in parameter.opts}
+        assert set(re.findall(r"--[a-z-]+", words[1])) <= known, f"make {target}: {words[1]}"
 
 
 @pytest.mark.parametrize("target", [each for each in TARGETS if each not in ("help", "clean")])

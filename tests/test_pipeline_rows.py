@@ -79,10 +79,10 @@ def test_cells_have_the_shapes_of_the_wire(tmp_path: Path, row_group: int) -> No
     }
     assert found["user_id"].tolist() == [1, -1, 2]
     assert found["city"].tolist() == ["Zürich", "", ""]
-    np.testing.assert_array_equal(found["age"], np.float32([30.5, np.nan, 2.0]))
+    np.testing.assert_array_equal(found["age"], np.array([30.5, np.nan, 2.0], np.float32))
     assert found["genres"].tolist() == [["Drama", ""], ["", ""], ["", ""]]
     assert found["genres_length"].tolist() == [2, 0, 0]
-    np.testing.assert_array_equal(found["image"], [[1, 2], [np.nan, np.nan], [3, 4]])
+    np.testing.assert_array_equal(found["image"], np.array([[1, 2], [np.nan, np.nan], [3, 4]]))
     assert found["history"].tolist() == [[0, 0, 0], [10, 0, 0], [20, -1, 10]]
     assert found["history_rating"].tolist() == [[0, 0, 0], [5, 0, 0], [1, 2, 3]]
     assert found["history_time"].tolist() == [[0, 0, 0], [100, 0, 0], [7, 8, 9]]

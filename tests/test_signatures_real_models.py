@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Set, Tuple
 
 import pytest
+import tensorflow as tf
+import tf_keras as keras
 
 from signatures.findings import Finding
 from signatures.lint import lint
 from signatures.purity import prove
 from signatures.reader import read
-
-tf = pytest.importorskip("tensorflow")
-keras = pytest.importorskip("tf_keras")
 
 FLOATS = tf.TensorSpec([None], tf.float32)
 IDS = tf.TensorSpec([None], tf.int64)
@@ -204,7 +203,9 @@ class TrainingGraph(tf.Module):
 
     def signature(self) -> Any:
         names = ("features/price", "labels/click", "masks/click", "sample_weights/click")
-        return tf.function(self.run, input_signature=[{name: tf.TensorSpec([None], tf.float32, name) for name in names}])
+        return tf.function(
+            self.run, input_signature=[{name: tf.TensorSpec([None], tf.float32, name) for name in names}]
+        )
 
     def run(self, batch):
         logits = batch["features/price"] * self.weight

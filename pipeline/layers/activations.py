@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Optional
+from typing import Any, Dict, Literal, Optional
 
 import tensorflow as tf
 import tf_keras as keras
@@ -32,14 +32,11 @@ class Activation(keras.layers.Layer):
 
     def __init__(self, name: ActivationName) -> None:
         super().__init__(name="activation")
-        learned = {"prelu": Prelu, "dice": Dice}
-        self._learned = learned[name]() if name in learned else None
-        self._function = None if name in learned else keras.activations.get(name)
+        learned: Dict[str, Any] = {"prelu": Prelu, "dice": Dice}
+        self._function: Any = learned[name]() if name in learned else keras.activations.get(name)
 
     def call(self, s: tf.Tensor, valid: Optional[tf.Tensor] = None, training: bool = False) -> tf.Tensor:
         """s [..., units]; valid bool [...]: the cells that count in batch statistics (Dice only), else all do."""
-        if self._learned is None:
-            return self._function(s)
-        if isinstance(self._learned, Dice):
-            return self._learned(s, valid=valid, training=training)
-        return self._learned(s)
+        if isinstance(self._function, Dice):
+            return self._function(s, valid=valid, training=training)
+        return self._function(s)

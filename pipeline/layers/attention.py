@@ -1,4 +1,4 @@
-"""Attention over a list with an explicit length: the transformer block of the sequence models, and a learned pooling."""
+"""Attention over a list with an explicit length: the transformer block of sequence models, and a learned pooling."""
 
 from __future__ import annotations
 
@@ -54,7 +54,8 @@ class SelfAttention(keras.layers.Layer):
 class TransformerBlock(keras.layers.Layer):
     """x + Dropout(A(LN(x))), then x + Dropout(F(LN(x))), with F(y) = W_2 relu(W_1 y + b_1) + b_2 at every position.
 
-    Normalised first, the residual taken from x itself: Kang & McAuley, "Self-Attentive Sequential Recommendation", III-B.
+    Normalised first, the residual taken from x itself: Kang & McAuley, "Self-Attentive Sequential Recommendation",
+    ICDM 2018, III-B.
     """
 
     def __init__(self, width: int, heads: int, *, causal: bool, dropout: float, seed: int) -> None:
@@ -67,7 +68,7 @@ class TransformerBlock(keras.layers.Layer):
         self._dropouts = [dropout_layer(dropout, seed=derive(seed, name)) for name in ("attended", "inner", "outer")]
 
     def call(self, inputs: Tuple[tf.Tensor, tf.Tensor], training: bool = False) -> tf.Tensor:
-        """x [B, L, D] and its length [B]; returns [B, L, D], of which the cells at and after the length mean nothing."""
+        """x [B, L, D] and its length [B]; returns [B, L, D], whose cells at and after the length mean nothing."""
         x, length = inputs
         attended, inner, outer = self._dropouts
         x += attended(self._attention((self._attention_norm(x), length), training=training), training=training)

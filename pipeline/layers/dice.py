@@ -29,11 +29,12 @@ class Dice(keras.layers.Layer):
         super().build(shape)
 
     def call(self, s: tf.Tensor, valid: Optional[tf.Tensor] = None, training: bool = False) -> tf.Tensor:
-        """s [..., units]; valid bool [...] or [..., 1], true for the cells that count in the statistics, else all do."""
+        """s [..., units]; valid bool [...]: the cells that count in the statistics, else all do."""
         mean, variance = self._observe(s, valid) if training else (self._mean, self._variance)
-        scale = tf.math.rsqrt(variance + EPSILON)
-        p = tf.sigmoid(s * scale - mean * scale)
-        return s * (self._alpha + (1.0 - self._alpha) * p)
+        # p = (1 + tanh(z / 2)) / 2: on a CPU, tanh takes half the time of the sigmoid.
+        half = 0.5 * tf.math.rsqrt(variance + EPSILON)
+        wave = tf.tanh(s * half - mean * half)
+        return s * (0.5 * (1.0 + self._alpha) + 0.5 * (1.0 - self._alpha) * wave)
 
     def _observe(self, s: tf.Tensor, valid: Optional[tf.Tensor]) -> Tuple[tf.Tensor, tf.Tensor]:
         """Mean and variance per unit over the valid cells of the batch, after adding them to the moving averages."""
@@ -48,12 +49,12 @@ class Dice(keras.layers.Layer):
 
 
 def moments(s: tf.Tensor, valid: Optional[tf.Tensor]) -> Tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Mean [units] and variance [units] of s [..., units] over the true cells of valid, and their count []; 0 if none."""
+    """Mean and variance [units] of s [..., units] over the true cells of valid [...], and their count []; 0 if none."""
     axes = list(range(s.shape.rank - 1))
     if valid is None:
         mean, variance = tf.nn.moments(s, axes)
         return mean, variance, tf.cast(tf.reduce_prod(tf.shape(s)[:-1]), s.dtype)
-    weights = tf.cast(valid if valid.shape.rank == s.shape.rank else valid[..., tf.newaxis], s.dtype)
+    weights = tf.cast(valid, s.dtype)[..., tf.newaxis]
     count = tf.reduce_sum(weights)
     share = weights / tf.maximum(count, 1.0)
     mean = tf.reduce_sum(share * s, axes)

@@ -9,8 +9,8 @@ import tf_keras as keras
 class Dropout(keras.layers.Layer):
     """In training, sets the share `rate` of cells to 0 and scales the others by 1 / (1 - rate).
 
-    The draw depends on the seed and on a count that is a variable, so a checkpoint restores it. (The state of Keras' own
-    layer is kept out of checkpoints, even with `force_generator`.)
+    The draw depends on the seed and on a count that is a variable, so a checkpoint restores it. (Keras' own layer keeps
+    its state out of checkpoints, even with `force_generator`.)
     """
 
     def __init__(self, rate: float, *, seed: int) -> None:

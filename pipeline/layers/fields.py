@@ -31,6 +31,7 @@ class Fields(keras.layers.Layer):
         leave_out: Tuple[str, ...] = (),
     ) -> None:
         super().__init__(name=f"fields_{width}")
+        self.space = space
         self._features = tuple(f for f in space.schema.features if f.name not in leave_out)
         self._scales: Dict[str, tf.Variable] = {}
         for feature in self._features:
@@ -78,7 +79,7 @@ def without_side_columns(schema: Schema) -> Tuple[Any, ...]:
 
 
 def trimmed(schema: Schema, encoded: Tensors) -> Tensors:
-    """The encoded features, every list cut to its longest in this batch: nobody pays for columns that are all padding."""
+    """The encoded features, every list cut to its longest in this batch: columns that are all padding cost nothing."""
     cut = dict(encoded)
     for feature in schema.features:
         if isinstance(feature, (Bag, Sequence)) and feature.name in encoded:

@@ -2,9 +2,9 @@
 
     at step t, for each id y of the batch:  B[y] <- (1 - a) B[y] + a (t - A[y]),  A[y] <- t;  p(y) = 1 / B[y]
 
-Deviations: A and B are by embedding row, so nothing is hashed and nothing collides; a = max(rate, 1 / sightings), the plain
-mean of the gaps while there are few, since B = 0 at a fixed rate takes some 1 / rate sightings to be of use; an id that was
-never seen counts as seen once in all steps; B is kept within [1, LARGEST_GAP].
+Deviations: A and B are by embedding row, so nothing is hashed and nothing collides; a = max(rate, 1 / sightings), the
+plain mean of the gaps while there are few, since from B = 0 a fixed rate needs some 1 / rate sightings to be of use; an
+id that was never seen counts as seen once in all steps; B is kept within [1, LARGEST_GAP].
 """
 
 from __future__ import annotations

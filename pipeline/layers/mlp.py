@@ -69,7 +69,7 @@ class Mlp(keras.layers.Layer):
         self._dropouts = [Dropout(dropout, seed=derive(seed, "dropout", i)) for i, _ in enumerate(units) if dropout > 0]
 
     def call(self, x: tf.Tensor, valid: Optional[tf.Tensor] = None, training: bool = False) -> tf.Tensor:
-        """x [..., D]; valid bool [...]: the cells that count in batch statistics (Dice only). Returns [..., units[-1]]."""
+        """x [..., D] to [..., units[-1]]; valid bool [...]: the cells that count in batch statistics (Dice only)."""
         for index, dense in enumerate(self._dense):
             x = self._activations[index](dense(x), valid=valid, training=training)
             if self._dropouts:

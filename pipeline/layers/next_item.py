@@ -1,10 +1,11 @@
 """Losses of predicting the next item at every position, for models whose score is <state, item vector>.
 
-    bce:              -beta log s(r_target) - sum_j log(1 - s(r_j)), j drawn for each position from all items but the target
-    sampled_softmax:  -log( exp r_target / (exp r_target + sum_j exp r_j) ), j drawn once for all positions, targets left out
+    bce:              -beta log s(r_target) - sum_j log(1 - s(r_j)), j drawn for each position, never the target
+    sampled_softmax:  -log( exp r_target / (exp r_target + sum_j exp r_j) ), j drawn once for all positions; where the
+                      target itself is drawn, that draw is left out (an accidental hit)
     full_softmax:     the same with every item
 
-beta = alpha (t (1 - 1/alpha) + 1/alpha), alpha = negatives / (items - 1): Petrov & Macdonald, gSASRec, RecSys 2023, eq. 11.
+beta = alpha (t (1 - 1/alpha) + 1/alpha), alpha = negatives / (items - 1): Petrov & Macdonald, gSASRec, RecSys 2023.
 All draws are uniform, so a correction for their probability would be the same for all and cancel.
 """
 
@@ -38,7 +39,10 @@ class NextItemConfig(Config):
 
 
 class NextItemLoss(tf.Module):
-    """The items are the rows from `first` up to `rows`. Its random state is a variable: a resumed run draws the same."""
+    """One of the losses above. The items are the rows from `first` to before `rows`.
+
+    The state of its draws is in checkpoints, so a resumed run repeats them.
+    """
 
     def __init__(self, config: NextItemConfig, first: int, rows: int, *, seed: int) -> None:
         super().__init__(name="next_item_loss")

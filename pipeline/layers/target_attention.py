@@ -16,8 +16,8 @@ from pipeline.seeds import derive
 class TargetAttention(keras.layers.Layer):
     """v(q) = sum_j a(k_j, q) k_j with a = MLP([k_j, q, q - k_j, k_j * q]), a scalar; with `softmax`, over the valid j.
 
-    The first layer is never applied to the concatenation. With W = (W1; W2; W3; W4) for its parts, it is
-    k (W1 - W3) + q (W2 + W3) + (k * q) W4: two kernels for k and q, and a product with k alone or q alone folded into W4.
+    The first layer is never applied to the concatenation: with W = (W1; W2; W3; W4) for its parts, it is
+    k (W1 - W3) + q (W2 + W3) + (k * q) W4, which takes three kernels, and the last is folded into that of k or of q.
     """
 
     def __init__(self, units: Sequence[int], *, seed: int, activation: ActivationName, softmax: bool) -> None:
@@ -29,7 +29,7 @@ class TargetAttention(keras.layers.Layer):
 
     def build(self, shapes: Sequence[tf.TensorShape]) -> None:
         width = int(shapes[0][-1])
-        # Glorot of the layer that is replaced, whose input is 4 D wide; a sum of two of its parts has sqrt(2) its spread.
+        # Glorot of the layer that is replaced, 4 D wide; the sum of two of its parts has sqrt(2) times its spread.
         limit = (6.0 / (4 * width + self._units)) ** 0.5
         self._key = self._kernel("key", width, limit * 2**0.5)
         self._query = self._kernel("query", width, limit * 2**0.5)
@@ -53,7 +53,7 @@ class TargetAttention(keras.layers.Layer):
         return tf.matmul(weights[:, tf.newaxis], keys)[:, 0]
 
     def _weights(self, first: tf.Tensor, valid: tf.Tensor, training: bool) -> tf.Tensor:
-        """The first layer's sums [..., L, H] and which cells are valid, to the weight of each cell, float32 [..., L]."""
+        """The first layer's sums [..., L, H] and the valid cells [..., L] to the weight of each, float32 [..., L]."""
         # Flat, because a product of matrices is faster and its bias and activation are fused into it.
         flat = tf.reshape(first, [-1, self._units])
         counted = tf.reshape(valid, [-1]) if training else None
@@ -70,15 +70,15 @@ class TargetAttention(keras.layers.Layer):
         return tf.matmul(keys, folded) + constant[:, tf.newaxis]
 
     def _of_candidates(self, keys: tf.Tensor, query: tf.Tensor) -> tf.Tensor:
-        """[B, N, L, H]: the whole history folded into one kernel [D, L*H] for all candidates."""
-        batch, length, width = tf.shape(keys)[0], tf.shape(keys)[1], keys.shape[-1]
-        columns = length * self._units
-        by_cell = tf.transpose(keys, [0, 2, 1])[..., tf.newaxis]
-        folded = by_cell * self._product[:, tf.newaxis] + self._query[:, tf.newaxis]
+        """[B, N, L, H]: the whole history folded into one kernel for all candidates, so that no pair has an addend."""
+        batch, length, candidates = tf.shape(keys)[0], tf.shape(keys)[1], tf.shape(query)[1]
+        folded = keys[:, :, tf.newaxis] * tf.transpose(self._product) + tf.transpose(self._query)
         constant = tf.tensordot(keys, self._key, 1) + self._bias
-        sums = tf.matmul(query, tf.reshape(folded, [batch, width, columns]))
-        sums += tf.reshape(constant, [batch, 1, columns])
-        return tf.reshape(sums, [batch, tf.shape(query)[1], length, self._units])
+        # The constant is the kernel's last column, and meets a 1 behind each query.
+        kernel = tf.concat([folded, constant[..., tf.newaxis]], axis=-1)
+        kernel = tf.reshape(kernel, [batch, length * self._units, kernel.shape[-1]])
+        sums = tf.matmul(tf.pad(query, [[0, 0], [0, 0], [0, 1]], constant_values=1), kernel, transpose_b=True)
+        return tf.reshape(sums, [batch, candidates, length, self._units])
 
     def _kernel(self, name: str, width: int, limit: float) -> tf.Variable:
         start = keras.initializers.RandomUniform(-limit, limit, seed=derive(self._seed, name))

@@ -4,8 +4,9 @@
     y_FM = b + sum_f w_f x_f + sum_{f<g} <v_f, v_g> x_f x_g                      (eq. 2)
     y_DNN = MLP([v_1 x_1; ...; v_F x_F]), on the same v as the FM part           (eq. 3, 4)
 
-Deviations: lists are fields of their mean vector, so pairs within one list are not counted; a number x is its value times a
-field vector in both parts. The FM sum and the first dense layer are split by side, so that `rank` does the user's once.
+Deviations: lists are fields of their mean vector, so pairs within one list are not counted; a number x is its value
+times a field vector in both parts. The FM sum and the first dense layer are split by side, so that `rank` does the
+user's once.
 """
 
 from __future__ import annotations

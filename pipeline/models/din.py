@@ -4,10 +4,10 @@
     logit = MLP([v_U(A); v_A; v_U(A) * v_A; profile; context])
     Dice, the activation of both, see `pipeline.layers.dice`                            (eq. 9)
 
-The weights a are not normalised: their size tells how strong an interest is. `attention: softmax` normalises them over the
-history. Deviations, as in the authors' code: a's input has four parts (the paper draws an outer product), and the output
-MLP has v_U * v_A. e_j is the item's vector, with those of its attributes whose history is known: a side sequence that
-shares the table of a feature of the item is paired with it. Side sequences without such a pair are not read.
+The weights a are not normalised: their size tells how strong an interest is. `attention: softmax` normalises them over
+the history. Deviations, as in the authors' code: a's input has four parts (the paper draws an outer product), and the
+output MLP has v_U * v_A. e_j is the item's vector, with those of its attributes whose history is known: a side sequence
+that shares the table of a feature of the item is paired with it. Side sequences without such a pair are not read.
 """
 
 from __future__ import annotations
@@ -132,24 +132,24 @@ class DIN(keras.Model):
         return found
 
     def _logit(self, user: List[tf.Tensor], item: List[tf.Tensor], training: bool) -> tf.Tensor:
-        """Vectors of the two sides, whose leading axes broadcast; a schema may have nothing of the user but histories."""
+        """Vectors of the two sides, whose leading axes broadcast; there may be nothing of the user but histories."""
         parts = [self._dropout(tf.concat(side, axis=-1), training=training) for side in (user, item) if side]
         return self.output_layer(self.hidden(parts, training=training))[..., 0]
 
 
 def pairs_of(schema: Schema) -> Tuple[Pair, ...]:
     """Every sequence of the user's side that shares its table with a feature of the item's side."""
-    owners: Dict[str, str] = {}
+    queries: Dict[str, str] = {}
     for feature in schema.features:
         if feature.side in ITEM_SIDES and isinstance(feature, (Categorical, Bag)):
-            owners.setdefault(_owner(feature), feature.name)
-    pairs = []
+            queries.setdefault(_owner(feature), feature.name)
+    found = []
     for feature in schema.features:
-        if isinstance(feature, Sequence) and feature.side in USER_SIDES and _owner(feature) in owners:
-            parts = [feature, *(side for side in feature.side_sequences if _owner(side) in owners)]
-            queries = tuple(owners[_owner(part)] for part in parts)
-            pairs.append(Pair(feature.name, tuple(part.name for part in parts), queries))
-    return tuple(pairs)
+        if isinstance(feature, Sequence) and feature.side in USER_SIDES and _owner(feature) in queries:
+            owners = _owners(feature)
+            paired = {name: queries[owner] for name, owner in owners.items() if owner in queries}
+            found.append(Pair(feature.name, tuple(paired), tuple(paired.values())))
+    return tuple(found)
 
 
 def select(schema: Schema) -> Tuple[Any, ...]:
@@ -166,6 +166,11 @@ def select(schema: Schema) -> Tuple[Any, ...]:
 def _stripped(sequence: Sequence, keys: Set[str]) -> Sequence:
     paired = tuple(side for side in sequence.side_sequences if side.name in keys)
     return sequence.model_copy(update={"side_sequences": paired, "times": None})
+
+
+def _owners(sequence: Sequence) -> Dict[str, str]:
+    """The owner of each column of ids of a sequence, its own first."""
+    return {sequence.name: _owner(sequence), **{side.name: _owner(side) for side in sequence.side_sequences}}
 
 
 def _owner(part: Any) -> str:

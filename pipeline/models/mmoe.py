@@ -3,8 +3,8 @@
     y_k = tower_k(f_k(x)),  f_k(x) = sum_i g_k(x)_i E_i(x)                       (eq. 6)
     g_k(x) = softmax(W_k x), one linear gate for each task                       (eq. 7)
 
-x is the concatenation of all field vectors. The first layer of each expert and every gate are split by side, so that `rank`
-does the user's share once. No bias in the gates, as in the paper; every expert, gate and tower has a seed of its own.
+x is the concatenation of all field vectors. The first layer of each expert and every gate are split by side, so that
+`rank` does the user's share once. Gates have no bias, as in the paper. Every expert, gate and tower has its own seed.
 """
 
 from __future__ import annotations
@@ -60,12 +60,9 @@ class MMoE(keras.Model):
         self.fields = Fields(space, config.embedding_width, seed=derive(seed, "x"))
         self._dropout = dropout_layer(config.embedding_dropout, seed=derive(seed, "embedding dropout"))
         sides = sum(bool(side) for side in by_side(space.schema, {f.name: f for f in space.schema.features}))
-        shape = {"activation": config.activation, "dropout": config.dropout}
-        self.experts = [
-            SplitMlp(config.expert_units, sides, seed=derive(seed, "expert", i), **shape) for i in range(config.experts)
-        ]
+        self.experts = [_expert(config, sides, seed=derive(seed, "expert", i)) for i in range(config.experts)]
         self.gates = [SplitDense(config.experts, sides, seed=derive(seed, "gate", t), bias=False) for t in self._tasks]
-        self.towers = [Mlp(config.tower_units, seed=derive(seed, "tower", t), **shape) for t in self._tasks]
+        self.towers = [_tower(config, seed=derive(seed, "tower", t)) for t in self._tasks]
         self.output_layers = [logit_layer(seed=derive(seed, "output", t)) for t in self._tasks]
 
     def call(self, features: Tensors, training: bool = False) -> Dict[str, tf.Tensor]:
@@ -103,6 +100,14 @@ class MMoE(keras.Model):
             mixed = tf.reduce_sum(mixture[..., tf.newaxis] * experts, axis=-2)
             logits[task] = output(tower(mixed, training=training))[..., 0]
         return logits
+
+
+def _expert(config: MMoEConfig, sides: int, *, seed: int) -> SplitMlp:
+    return SplitMlp(config.expert_units, sides, seed=seed, activation=config.activation, dropout=config.dropout)
+
+
+def _tower(config: MMoEConfig, *, seed: int) -> Mlp:
+    return Mlp(config.tower_units, seed=seed, activation=config.activation, dropout=config.dropout)
 
 
 SPEC = ModelSpec(

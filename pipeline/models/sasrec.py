@@ -1,17 +1,17 @@
 """SASRec: Kang & McAuley, "Self-Attentive Sequential Recommendation", ICDM 2018.
 
-    x_t = sqrt(d) e_t + P_t, then blocks x + Dropout(g(LN(x))), g causal attention and point-wise feed-forward  (III-A, B)
-    r_{i,t} = <LN(x_t), e_i> + b_i, on the table that the input reads                                           (III-C)
-    L_t = -[log s(r_target,t) + sum_j log(1 - s(r_{j,t}))], or a softmax: see pipeline.layers.next_item          (III-D)
+    x_t = sqrt(d) e_t + P_t, then blocks x + Dropout(g(LN(x))), g causal attention or point-wise feed-forward (III-A, B)
+    r_{i,t} = <LN(x_t), e_i> + b_i, on the table that the input reads                                         (III-C)
+    L_t = -[log s(r_target,t) + sum_j log(1 - s(r_{j,t}))], or a softmax: see pipeline.layers.next_item       (III-D)
 
-The target of a position is the item at the next, of the last one the label. A row's loss is the sum over its positions divided
-by the schema's maximum length: each event weighs the same, however full its window, and the scale depends neither on the
-batch nor on its padding.
+The target of a position is the item at the next, of the last one the label. A row's loss is the sum over its positions
+divided by the schema's maximum length: each event weighs the same, however full its window, and the scale depends
+neither on the batch nor on its padding.
 
-Choices: Q, K and V are all made of LN(x), and the residual is x, as in the paper (its code takes K and V of x, and the residual
-of LN(x)). Positions are counted from the start of the window: its oldest item has P_0. The factor sqrt(d) and the last
-normalisation are the code's. A negative is any item but the target; the paper leaves out all that the user has seen.
-b_i is our option; it is one more coordinate of the item's vector, where the user's has a 1. A user without history is 0.
+Choices: Q, K and V are all made of LN(x), and the residual is x, as in the paper (its code takes K and V of x, and the
+residual of LN(x)). Positions are counted from the start of the window: its oldest item has P_0. The factor sqrt(d) and
+the last normalisation are the code's. A negative is any item but the target; the paper leaves out all that the user has
+seen. b_i is our option: one more coordinate of the item's vector, where the user's has a 1. No history is the state 0.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pipeline.batches import TrainingBatch
 from pipeline.embeddings import EmbeddingCollection
 from pipeline.encoding import RESERVED, FeatureSpace, Tensors
 from pipeline.layers.attention import TransformerBlock, normalisation
-from pipeline.layers.fields import without_side_columns
+from pipeline.layers.fields import trimmed, without_side_columns
 from pipeline.layers.mlp import dropout_layer
 from pipeline.layers.next_item import NextItemConfig, NextItemLoss, next_items
 from pipeline.models.specification import ModelSpec
@@ -60,7 +60,7 @@ class SASRec(keras.Model):
 
     def __init__(self, config: SASRecConfig, space: FeatureSpace, tasks: Tuple[Task, ...], *, seed: int) -> None:
         super().__init__(name="sasrec")
-        self._task, self._label = tasks[0].name, tasks[0].label
+        self._schema, self._task, self._label = space.schema, tasks[0].name, tasks[0].label
         sequence, item = select(space.schema)
         self._history, self._item, self._maximum_length = sequence.name, item.name, sequence.maximum_length
         columns, width = (sequence.name, item.name), config.width
@@ -73,15 +73,15 @@ class SASRec(keras.Model):
         self.positions = self.add_weight(name="positions", shape=(self._maximum_length, width), initializer=start)
         self._dropout = dropout_layer(config.dropout, seed=derive(seed, "dropout"))
         self._blocks = [
-            TransformerBlock(width, config.heads, causal=True, dropout=config.dropout, seed=derive(seed, "block", index))
-            for index in range(config.blocks)
+            TransformerBlock(width, config.heads, causal=True, dropout=config.dropout, seed=derive(seed, "block", b))
+            for b in range(config.blocks)
         ]
         self._norm = normalisation()
         # Hashed ids have no row for those out of vocabulary: row 1 is an item like any other.
         first = RESERVED if item.hash_buckets is None else 1
         rows = space.tables[item.name].rows
         if rows - first < 2:
-            raise UsageError(f"feature {item.name!r} has {rows - first} known items; sasrec needs at least 2 to choose from")
+            raise UsageError(f"feature {item.name!r} has {rows - first} items to choose from; sasrec needs at least 2")
         self._next_item = NextItemLoss(config, first, rows, seed=derive(seed, "negatives"))
 
     def call(self, features: Tensors, training: bool = False) -> Dict[str, tf.Tensor]:
@@ -105,7 +105,11 @@ class SASRec(keras.Model):
         return tf.cast(self._vectors(features[self._item]), tf.float32)
 
     def states(self, features: Tensors, training: bool = False) -> tf.Tensor:
-        """The state after each cell of the history, [B, L, width]; those at and after the length mean nothing."""
+        """The state after each cell of the history, [B, l, width] with l the longest of the batch.
+
+        Those at and after a row's own length mean nothing.
+        """
+        features = trimmed(self._schema, features)
         history, length = features[self._history], features[f"{self._history}_length"]
         vectors = self.embeddings({self._history: history})[self._history]
         x = vectors * vectors.shape[-1] ** 0.5
@@ -117,9 +121,10 @@ class SASRec(keras.Model):
 
     def losses(self, batch: TrainingBatch, training: bool) -> Dict[str, tf.Tensor]:
         """{task: [B]}, the sum over the row's positions that have a known next item, divided by the maximum length."""
-        history, length = batch.features[self._history], batch.features[f"{self._history}_length"]
+        features = trimmed(self._schema, batch.features)
+        history, length = features[self._history], features[f"{self._history}_length"]
         targets = next_items(history, length, tf.cast(batch.labels[self._label], history.dtype))
-        states = self._with_one(self.states(batch.features, training=training))
+        states = self._with_one(self.states(features, training=training))
         each = self._next_item(states, targets, self._vectors, training)
         return {self._task: tf.reduce_sum(each, axis=-1) / self._maximum_length}
 

@@ -5,14 +5,15 @@
     L_i = -r_i log( exp s^c(x_i, y_i) / sum_j exp s^c(x_i, y_j) )                (eq. 4, 5), j over the batch
     p_j by streaming estimate of the gap between sightings                      (algorithm 2, pipeline.layers.frequency)
 
-The reward r_i is the label. Serving scores are s, without log p. Deviations: an item that stands in the batch again is no
-negative of its own (accidental hits, told by embedding row); the user's list is pooled by a learned attention with recency, or
-by its mean as in the paper. `user_embedding` is u / temperature, so that its dot product with `item_embedding` is the logit.
+The reward r_i is the label. Serving scores are s, without log p. Deviations: an item that stands in the batch again is
+no negative of itself (accidental hits, told by embedding row); the user's lists are pooled by a learned attention with
+recency, or by their mean as in the paper. `user_embedding` is u / temperature, so that its dot product with
+`item_embedding` is the logit.
 """
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Literal, Tuple
+from typing import Any, Dict, List, Literal, Optional, Tuple
 
 import pydantic
 import tensorflow as tf
@@ -23,7 +24,7 @@ from pipeline.batches import TrainingBatch
 from pipeline.embeddings import EmbeddingCollection
 from pipeline.encoding import FeatureSpace, Tensors
 from pipeline.layers.attention import AttentionPool
-from pipeline.layers.fields import USER_SIDES, Fields, embedded_columns, without_side_columns
+from pipeline.layers.fields import USER_SIDES, Fields, by_side, embedded_columns, trimmed, without_side_columns
 from pipeline.layers.frequency import Frequency
 from pipeline.layers.mlp import Mlp
 from pipeline.models.specification import Config, ModelSpec
@@ -43,7 +44,7 @@ class TwoTowerConfig(Config):
     """Of u and v."""
     dropout: float = pydantic.Field(0.2, ge=0, lt=1)
     """Share of hidden units dropped in training."""
-    temperature: float = pydantic.Field(0.07, gt=0)
+    temperature: float = pydantic.Field(0.1, gt=0)
     """What the cosine is divided by; smaller is sharper."""
     history_pooling: Literal["attention", "mean"] = "attention"
     """How the user's lists become one vector each."""
@@ -73,22 +74,22 @@ class TwoTower(keras.Model):
 
     def __init__(self, config: TwoTowerConfig, space: FeatureSpace, tasks: Tuple[Task, ...], *, seed: int) -> None:
         super().__init__(name="two_tower")
-        self._task, self._label = tasks[0].name, tasks[0].label
-        self._item, self._temperature = space.schema.roles.item, config.temperature
-        self._columns = {
-            side: tuple(column.name for part in sides for column in space.schema.columns(part))
-            for side, sides in (("user", USER_SIDES), ("item", ("item",)))
-        }
-        width = config.embedding_width
-        self.embeddings = EmbeddingCollection(space, embedded_columns(space.schema), width, seed=derive(seed, "v"))
-        self.fields = Fields(space, width, seed=derive(seed, "v"))
+        self._schema, self._task, self._label = space.schema, tasks[0].name, tasks[0].label
+        self._item = str(space.schema.roles.item)
+        columns, width = embedded_columns(space.schema), config.embedding_width
+        self.embeddings = EmbeddingCollection(space, columns, width, seed=derive(seed, "v"))
         self._pools = _pools(space.schema, config, seed)
-        self._tower = {side: Tower(config, seed=derive(seed, side)) for side in ("user", "item")}
-        self._correct_sampling = config.correct_sampling
+        self.fields = Fields(space, width, seed=derive(seed, "v"), leave_out=tuple(self._pools))
+        self._user_tower = Tower(config, seed=derive(seed, "user"))
+        self._item_tower = Tower(config, seed=derive(seed, "item"))
+        self._temperature = config.temperature
+        self._frequency = None
         if config.correct_sampling:
-            self.frequency = Frequency(space.tables[self._item].rows, rate=config.frequency_rate)
+            self._frequency = Frequency(space.tables[self._item].rows, rate=config.frequency_rate)
         unreduced = keras.losses.CategoricalCrossentropy(from_logits=True, reduction=keras.losses.Reduction.NONE)
-        self._retrieval = tfrs.tasks.Retrieval(loss=unreduced, temperature=config.temperature)
+        self._retrieval = tfrs.tasks.Retrieval(
+            loss=unreduced, temperature=config.temperature, remove_accidental_hits=True
+        )
 
     def call(self, features: Tensors, training: bool = False) -> Dict[str, tf.Tensor]:
         """{task: logits [B]} of encoded features [B, ...]."""
@@ -100,49 +101,46 @@ class TwoTower(keras.Model):
         return {self._task: tf.einsum("bd,bnd->bn", self.user_embedding(user), self.item_embedding(item))}
 
     def user_embedding(self, features: Tensors, training: bool = False) -> tf.Tensor:
-        """User and context features [B, ...] to u / temperature, [B, d]."""
-        return self._side("user", self.embeddings(features), features, training) / self._temperature
+        """User and context features [B, ...] to u / temperature, float32 [B, d]."""
+        fields, _ = by_side(self._schema, self._vectors(features))
+        return self._user_tower(fields, training=training) / self._temperature
 
     def item_embedding(self, features: Tensors, training: bool = False) -> tf.Tensor:
-        """Item features [...] to v of length 1, [..., d]."""
-        return self._side("item", self.embeddings(features), features, training)
+        """Item features [...] to v of length 1, float32 [..., d]."""
+        _, fields = by_side(self._schema, self._vectors(features))
+        return self._item_tower(fields, training=training)
 
     def losses(self, batch: TrainingBatch, training: bool) -> Dict[str, tf.Tensor]:
         """{task: r_i times the softmax cross-entropy of row i among the items of the batch, [B]}."""
         user, item = self._towers(batch.features, training)
         ids = batch.features[self._item]
-        probability = None
-        if self._correct_sampling:
-            if training:
-                self.frequency.update(ids)
-            probability = self.frequency(ids)
-        # `call`, not `__call__`, which casts the users alone where the precision is mixed. The mask stands for the task's own
-        # removal of accidental hits, which adds a constant that float16 has no room for.
-        entropy = self._retrieval.call(
-            user, item, candidate_sampling_probability=probability, score_mask=is_candidate(ids)
-        )
+        probability = self._sampling_probability(ids, training)
+        # `call`, not `__call__`: where the precision is mixed, that would cast the users, and only them, to 16 bits.
+        entropy = self._retrieval.call(user, item, candidate_sampling_probability=probability, candidate_ids=ids)
         reward = tf.cast(batch.labels[self._label], tf.float32)
         return {self._task: tf.where(reward > 0, reward * entropy, 0.0)}
 
     def _towers(self, features: Tensors, training: bool) -> Tuple[tf.Tensor, tf.Tensor]:
-        vectors = self.embeddings(features)
-        return tuple(self._side(side, vectors, features, training) for side in ("user", "item"))
+        """u and v of the same rows, [B, d]."""
+        user, item = by_side(self._schema, self._vectors(features))
+        return self._user_tower(user, training=training), self._item_tower(item, training=training)
 
-    def _side(self, side: str, vectors: Tensors, features: Tensors, training: bool) -> tf.Tensor:
-        """vectors by column; returns this side's tower, [..., d]."""
-        encoded = {column: features[column] for column in self._columns[side]}
-        plain = {column: cells for column, cells in encoded.items() if column not in self._pools}
-        fields = list(self.fields((vectors, plain)).values())
+    def _vectors(self, features: Tensors) -> Tensors:
+        """One vector for each feature that is there, {name: [..., D]}."""
+        features = trimmed(self._schema, features)
+        cells = self.embeddings(features)
+        vectors = self.fields((cells, features))
         for name, pool in self._pools.items():
-            if name in encoded:
-                fields.append(pool((vectors[name], encoded[f"{name}_length"])))
-        return self._tower[side](fields, training=training)
+            if name in features:
+                vectors[name] = pool((cells[name], features[f"{name}_length"]))
+        return vectors
 
-
-def is_candidate(ids: tf.Tensor) -> tf.Tensor:
-    """ids [B] to bool [B, B]: true where the item of row j counts for row i: its own, and every item that is another."""
-    other = tf.not_equal(ids[:, tf.newaxis], ids)
-    return other | tf.eye(tf.shape(ids)[0], dtype=tf.bool)
+    def _sampling_probability(self, ids: tf.Tensor, training: bool) -> Optional[tf.Tensor]:
+        if self._frequency is None:
+            return None
+        if training:
+            self._frequency.update(ids)
+        return self._frequency(ids)
 
 
 def select(schema: Schema) -> Tuple[Any, ...]:
@@ -153,8 +151,8 @@ def select(schema: Schema) -> Tuple[Any, ...]:
     features = tuple(f for f in without_side_columns(schema) if f.side != "cross")
     if schema.roles.item not in [f.name for f in features]:
         raise UsageError(
-            f"two_tower tells the items of a batch apart by roles.item, which is {schema.roles.item!r} and no feature of "
-            f"schema {schema.name!r}; set roles.item to a feature of side item"
+            f"two_tower tells the items of a batch apart by roles.item, which is {schema.roles.item!r} and no feature "
+            f"of schema {schema.name!r}; set it to a feature of side item"
         )
     if not any(f.side in USER_SIDES for f in features):
         raise UsageError(f"schema {schema.name!r} has no user or context feature for two_tower's user tower; add one")

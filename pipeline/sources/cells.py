@@ -14,6 +14,7 @@ from signatures.errors import UsageError
 MISSING = {pa.int64(): -1, pa.string(): "", pa.float32(): float("nan")}
 
 _WORDS = {pa.int64(): "a whole number", pa.string(): "text", pa.float32(): "a number"}
+_TIME_CURE = "give Unix seconds or ISO 8601 text such as 2024-05-31T12:00:00"
 _FAILURES = (pa.ArrowInvalid, pa.ArrowNotImplementedError)
 
 
@@ -34,7 +35,7 @@ class Place:
 def convert(cells: pa.Array, to: pa.DataType, place: Place, list_separator: str) -> pa.Array:
     """Cells [n] of any type as `to`, a type of `pipeline.layout.raw_types`; a null becomes the missing value.
 
-    Text is trimmed, and split at `list_separator` where `to` is a list. Raises UsageError for the first misfit.
+    Text becomes a number, or is split at `list_separator`, where that is wanted. UsageError for the first misfit.
     """
     if pa.types.is_list(to):
         return _lists(_plain(cells), to, place, list_separator)
@@ -180,24 +181,15 @@ def _split(cells: pa.Array, separator: str) -> pa.Array:
 
 
 def _times_of_text(cells: pa.Array, place: Place) -> pa.Array:
-    try:
-        return pc.cast(cells, pa.int64())
-    except _FAILURES:
-        pass
-    try:
-        return pc.cast(cells, pa.timestamp("s", "UTC"))
-    except _FAILURES:
-        return _naive_times(cells, place)
-
-
-def _naive_times(cells: pa.Array, place: Place) -> pa.Array:
-    to = pa.timestamp("ns")
-    try:
-        return pc.cast(cells, to)
-    except _FAILURES as error:
-        index = _first_failure(cells, to, True)
-        cure = "give Unix seconds or ISO 8601 text such as 2024-05-31T12:00:00"
-        raise place.wrong(index, _shown(cells[index]), cure) from error
+    """Whole numbers if the first cell is one, else points in time."""
+    for to in (pa.int64(), pa.timestamp("s", "UTC"), pa.timestamp("ns")):
+        try:
+            return pc.cast(cells, to)
+        except _FAILURES as error:
+            index = _first_failure(cells, to, True)
+            if index > 0:
+                raise place.wrong(index, _shown(cells[index]), _TIME_CURE) from error
+    raise place.wrong(0, _shown(cells[0]), _TIME_CURE)
 
 
 def _shown(cell: pa.Scalar) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Iterator, List, Sequence, Tuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 
 from pipeline.sources.table_format import Format, first_line
@@ -34,14 +35,14 @@ def columns(path: Path, form: Format) -> Tuple[str, ...]:
 
 
 def batches(path: Path, names: Sequence[str], form: Format) -> Iterator[pa.RecordBatch]:
-    """These columns as text, batch by batch; missing cells are null. Raises UsageError for a line of another width."""
+    """These columns as text, trimmed, batch by batch; missing cells are null. UsageError for a line of another width."""
     bad_rows: List[Any] = []
     rows = 0
     try:
         with _open(path, names, form, bad_rows) as reader:
             for batch in reader:
                 rows += batch.num_rows
-                yield batch
+                yield _trimmed(batch, form)
     except pa.ArrowInvalid as error:
         raise _bad(path, bad_rows, rows, error) from error
 
@@ -61,10 +62,16 @@ def _open(path: Path, names: Sequence[str], form: Format, bad_rows: List[Any]) -
     to_text = pa.csv.ConvertOptions(
         include_columns=list(names),
         column_types={name: pa.string() for name in names},
-        null_values=list(form.missing),
-        strings_can_be_null=True,
     )
     return pa.csv.open_csv(path, read_options=read, parse_options=parse, convert_options=to_text)
+
+
+def _trimmed(batch: pa.RecordBatch, form: Format) -> pa.RecordBatch:
+    """Without the spaces around the cells, which are not part of them, and with null for those that are missing."""
+    missing = pa.array(form.missing, pa.string())
+    columns = [pc.utf8_trim_whitespace(column) for column in batch.columns]
+    columns = [pc.if_else(pc.is_in(cells, missing), pa.scalar(None, pa.string()), cells) for cells in columns]
+    return pa.record_batch(columns, names=batch.schema.names)
 
 
 def _bad(path: Path, bad_rows: List[Any], rows: int, error: Exception) -> UsageError:

@@ -42,7 +42,8 @@ def find(dataset: Optional[str], size: synthetic.Size, seed: int, console: Conso
     except UsageError as error:
         if dataset is not None:
             raise
-        console.print(f"[bold yellow]SYNTHETIC DATA:[/] {error}\nWhat follows is made up; no figure is of MovieLens.")
+        console.print(f"SYNTHETIC DATA: {error}.", style="bold yellow", markup=False)
+        console.print("What follows is made up: no figure is MovieLens'.", style="bold yellow", markup=False)
         return synthetic.source(size, seed)
 
 
@@ -54,7 +55,7 @@ def folder(name: str, console: Console) -> Path:
             return place
     url = f"https://files.grouplens.org/datasets/movielens/{name}.zip"
     try:
-        console.print(f"Fetching {url}")
+        console.print(f"Fetching {url}", markup=False)
         archive = _fetch(url)
     except httpx.HTTPError as error:
         where = " or ".join(str(place) for place in places)

@@ -14,9 +14,9 @@ from pipeline import layout as layouts
 from pipeline.layout import Layout
 from pipeline.schema import Schema
 from pipeline.sources import csv_table, json_table, parquet_table
-from pipeline.sources.rows import Checker
 from pipeline.sources.source import Source
 from pipeline.sources.table_format import KINDS, Format
+from pipeline.sources.table_rows import Checker
 from signatures.errors import UsageError
 
 _BYTES_A_ROW = 64

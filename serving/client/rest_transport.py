@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from contextlib import contextmanager
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
 from urllib.parse import quote
 
 import httpx
@@ -36,27 +37,38 @@ class RestTransport:
         inputs = {name: _cells(array) for name, array in arrays.items()}
         body = json.dumps({"signature_name": target.signature, "inputs": inputs})
         answer = self._json("POST", _path(target) + ":predict", seconds, body)
-        found = answer["outputs"]
-        named: Dict[str, Any] = {next(iter(outputs)): found} if len(outputs) == 1 else found
-        return Answer({name: _array(name, named[name], outputs[name]) for name in wanted or named}, None)
+        with self._readable():
+            found = answer["outputs"]
+            named: Dict[str, Any] = {next(iter(outputs)): found} if len(outputs) == 1 else found
+            return Answer({name: _array(name, named[name], outputs[name]) for name in wanted or named}, None)
 
     def signatures(self, target: Target, seconds: float) -> Any:
         """The SignatureDefMap of a version."""
         answer = self._json("GET", _path(target) + "/metadata", seconds)
         parsed = message("tensorflow.serving.SignatureDefMap")()
-        return json_format.ParseDict(answer["metadata"]["signature_def"], parsed, ignore_unknown_fields=True)
+        with self._readable():
+            return json_format.ParseDict(answer["metadata"]["signature_def"], parsed, ignore_unknown_fields=True)
 
     def status(self, target: Target, seconds: float) -> List[VersionStatus]:
         """Every version of a model, or the one of the target."""
         answer = self._json("GET", _path(target), seconds)
-        return [
-            VersionStatus(int(told["version"]), told["state"], told.get("status", {}).get("error_message", ""))
-            for told in answer["model_version_status"]
-        ]
+        with self._readable():
+            return [
+                VersionStatus(int(told["version"]), told["state"], told.get("status", {}).get("error_message", ""))
+                for told in answer["model_version_status"]
+            ]
 
     def close(self) -> None:
         """Closes the connections."""
         self._http.close()
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        """An answer of another shape than the API's is the server's failure."""
+        try:
+            yield
+        except (KeyError, TypeError, ValueError, AttributeError, json_format.ParseError) as error:
+            raise ServerFailed(f"{self.address} gave an answer that does not fit the model: {error!r}") from error
 
     def _json(self, method: str, path: str, seconds: float, body: Optional[str] = None) -> Any:
         try:

@@ -41,16 +41,20 @@ def _serve(flags: command_line.Flags, notices: Sequence[str]) -> int:
         log.warning(notice)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    previous = [signal.signal(number, lambda *_: stop.set()) for number in numbers]
     # Imported here: TensorFlow takes seconds, and a mistake in the flags should be told at once.
     from serving.embedded.server import Server
 
-    server = Server(flags)
-    log.info("ready")
-    stop.wait()
-    log.info("stopping")
-    server.close()
+    try:
+        server = Server(flags)
+        log.info("ready")
+        stop.wait()
+        log.info("stopping")
+        server.close()
+    finally:
+        for number, handler in zip(numbers, previous):
+            signal.signal(number, handler)
     return 0
 
 

@@ -112,7 +112,8 @@ class Model:
     def _begin(self, version: Version) -> None:
         self._versions[version.number] = version
         name = f"load {self.name} {version.number}"
-        threading.Thread(target=self._load_version, args=(version,), name=name, daemon=True).start()
+        # No daemon, nor is the one that unloads: a thread inside TensorFlow when Python ends aborts the process.
+        threading.Thread(target=self._load_version, args=(version,), name=name).start()
 
     def _load_version(self, version: Version) -> None:
         for attempt in range(version.retry.times + 1):
@@ -161,7 +162,7 @@ class Model:
             servable, version.servable = version.servable, None
             name = f"unload {self.name} {version.number}"
             # In a thread of its own: closing a large session takes long, and requests wait for the lock held here.
-            threading.Thread(target=self._unload_version, args=(version, servable), name=name, daemon=True).start()
+            threading.Thread(target=self._unload_version, args=(version, servable), name=name).start()
 
     def _unload_version(self, version: Version, servable: Servable) -> None:
         servable.close()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from socket import gethostname
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
@@ -18,7 +19,7 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import config_pb2, error_codes_pb2, meta_graph_pb2, saved_model_pb2
 
-from serving.embedded import tensors
+from serving.embedded import missing_ops, tensors
 from serving.embedded.errors import StatusError
 
 _INIT_OPS = ("saved_model_main_op", "legacy_init_op")
@@ -45,6 +46,7 @@ class Servable:
         self.signatures: Dict[str, meta_graph_pb2.SignatureDef] = dict(meta_graph.signature_def)
         self._lock = threading.Lock()
         self._callables: Dict[Tuple[str, Tuple[str, ...], int], Any] = {}
+        self._missing = missing_ops.remove(meta_graph)
         try:
             self._session = _load(path, meta_graph, parallelism)
         except tf.errors.OpError as error:
@@ -57,6 +59,7 @@ class Servable:
     ) -> Dict[str, np.ndarray]:
         """The named outputs; inputs that the signature has a default for may be absent. Raises StatusError."""
         declared = self.signatures[signature]
+        self._check_ops(declared, outputs)
         feeds = [
             inputs[alias] if alias in inputs else tensors.to_array(declared.defaults[alias])
             for alias in sorted(declared.inputs)
@@ -72,6 +75,15 @@ class Servable:
         with self._lock:
             self._callables.clear()
         self._session.close()
+
+    def _check_ops(self, declared: meta_graph_pb2.SignatureDef, outputs: Sequence[str]) -> None:
+        needed = [declared.inputs[alias].name for alias in declared.inputs]
+        needed += [declared.outputs[alias].name for alias in outputs]
+        for tensor in needed if self._missing else ():
+            op = self._missing.get(tensor.partition(":")[0])
+            if op is not None:
+                raise StatusError("NOT_FOUND", f"Op type not registered {op!r} in binary running on {gethostname()}. "
+                                  "Make sure the Op and Kernel are registered in the binary running in this process.")
 
     def _callable(self, signature: str, outputs: Tuple[str, ...], timeout_ms: int) -> Any:
         key = (signature, outputs, timeout_ms)

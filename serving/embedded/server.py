@@ -45,8 +45,9 @@ class Server:
         try:
             if flags.port:
                 _bind(flags.host, flags.port, "port").close()
+            self._listed = model_config.from_flags(flags)
             self.models = _models(flags)
-            self.models.start(model_config.from_flags(flags))
+            self.models.start(self._listed)
             self._start_transports()
         except BaseException:
             self.close()
@@ -82,17 +83,20 @@ class Server:
             log.info("REST at http://%s:%d", flags.host, flags.rest_api_port)
 
     def _poll_config(self) -> None:
+        """A list that cannot be taken is tried at every look: a label waits so for its version."""
         file = Path(self.flags.model_config_file)
-        served = model_config.from_file(file)
+        told = ""
         while not self._closing.wait(self.flags.model_config_file_poll_wait_seconds):
             try:
                 wanted = model_config.from_file(file)
-                if wanted != served:
+                if wanted != self._listed:
                     self.models.reload(wanted)
-                    served = wanted
+                    self._listed, told = wanted, ""
                     log.info("took the new model list in %s", file)
             except (UsageError, StatusError) as error:
-                log.error("the model list stays as it is: %s", error)
+                if str(error) != told:
+                    log.error("the model list in %s is not taken: %s", file, error)
+                told = str(error)
 
 
 class _Rest:

@@ -89,8 +89,7 @@ def _reached(export: Export, signature: Signature, name: str, role: Role) -> Ite
     reached = [output for output in signature.outputs if name in trace.inputs(output)]
     if not reached:
         return
-    place = export.entry(signature, reached[0], name)
-    where = f" at {place}" if place else ""
+    where = export.where(signature, reached[0], name)
     message = f"input {name!r} changes output {', '.join(map(repr, reached))}{where}"
     if role == "training_only":
         yield RULE.finding(

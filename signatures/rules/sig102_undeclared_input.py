@@ -62,8 +62,7 @@ def check(export: Export) -> Iterator[Finding]:
             reached = [output for output in signature.outputs if name in trace.inputs(output)]
             if export.role(signature, name) != "undeclared" or not reached:
                 continue
-            place = export.entry(signature, reached[0], name)
-            where = f" at {place}" if place else ""
+            where = export.where(signature, reached[0], name)
             yield RULE.finding(
                 f"input {name!r} changes output {', '.join(map(repr, reached))}{where} and is no declared feature; "
                 f"take it out of the exported function, or declare it (--feature {name}) if clients have it",

@@ -49,7 +49,7 @@ def check(export: Export) -> Iterator[Finding]:
         )
     else:
         yield RULE.finding(
-            "there is no signature, so nothing can be asked; save the model with signatures={'serving_default': …}",
+            "there is no signature, so nothing can be asked; save the model with a signature serving_default",
             None,
             None,
             "error",

@@ -63,10 +63,8 @@ def check(export: Export) -> Iterator[Finding]:
             for name in sorted(trace.inputs(output)):
                 if not name.startswith(TRAINING_PREFIXES):
                     continue
-                place = export.entry(signature, output, name)
-                where = f" at {place}" if place else ""
                 yield RULE.finding(
-                    f"{output!r} depends on {name!r}{where}; "
+                    f"{output!r} depends on {name!r}{export.where(signature, output, name)}; "
                     "compute predictions from features alone, and use this in the loss",
                     signature.name,
                     name,

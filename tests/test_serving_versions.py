@@ -1,0 +1,363 @@
+"""Versions that come, break and go while requests run."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Callable, Iterator, List, Optional
+
+import grpc
+import httpx
+import numpy as np
+import pytest
+
+from serving.client.client import Client
+from serving.client.errors import NotFound, Refused
+from serving.client.grpc_transport import GrpcTransport
+from serving.client.rest_transport import RestTransport
+from serving.launch import model_config
+from signatures.errors import UsageError
+from tests.fixtures_serving import Address, free_port, save_sum, wait_until
+
+ROW = {"x": [[1.0, 2.0]], "ids": [3], "name": ["abc"]}  # scores 6 in `sum`, 106 in `other_sum`
+
+
+@contextmanager
+def running(**flags: Any) -> Iterator[Any]:
+    """An embedded server that looks at its folders 20 times a second."""
+    from serving.embedded.flags import Flags
+    from serving.embedded.server import Server
+
+    ports = {"port": free_port(), "rest_api_port": free_port()}
+    server = Server(Flags(**{**ports, "file_system_poll_wait_seconds": 0.05, "max_num_load_retries": 0, **flags}))
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+def client(server: Any) -> Client:
+    return Client(GrpcTransport("127.0.0.1", server.flags.port))
+
+
+def states(server: Any, model: str = "sum") -> List[Any]:
+    with Client(RestTransport("127.0.0.1", server.flags.rest_api_port)) as asking:
+        return [(told.version, told.state) for told in asking.status(model)]
+
+
+def score(asking: Client, version: Optional[int] = None) -> float:
+    return float(asking.predict("sum", ROW, version=version).outputs["score"][0])
+
+
+def publish(source: Path, target: Path) -> None:
+    """Copies beside the target and renames, as every export does: the server never sees half a version."""
+    shutil.copytree(source, target.with_name(f"work-{target.name}"))
+    target.with_name(f"work-{target.name}").rename(target)
+
+
+def test_new_version_is_taken_while_requests_run(copy_of: Callable[[str], Path], other_sum: Path) -> None:
+    base = copy_of("sum")
+    stop = threading.Event()
+    answers: List[Any] = []
+
+    def ask(asking: Client) -> None:
+        while not stop.is_set():
+            try:
+                found = asking.predict("sum", ROW)
+                answers.append((found.version, float(found.outputs["score"][0])))
+            except Exception as error:  # noqa: BLE001  (any failure at all is what the test looks for)
+                answers.append(error)
+
+    with running(model_name="sum", model_base_path=str(base)) as server:
+        clients = [Client(GrpcTransport("127.0.0.1", server.flags.port)),
+                   Client(RestTransport("127.0.0.1", server.flags.rest_api_port))]
+        threads = [threading.Thread(target=ask, args=(each,)) for each in clients]
+        for thread in threads:
+            thread.start()
+        for version in (4, 5, 6):
+            publish(other_sum if version % 2 == 0 else base / "3", base / str(version))
+            wait_until(lambda v=version: (v, "AVAILABLE") in states(server) and (v - 1, "END") in states(server))
+        stop.set()
+        for thread in threads:
+            thread.join()
+        for each in clients:
+            each.close()
+    assert [answer for answer in answers if isinstance(answer, Exception)] == []
+    # gRPC tells the version, and each version answers with its own score; REST tells none.
+    assert {answer for answer in answers if answer[0] is not None} == {(3, 6.0), (4, 106.0), (5, 6.0), (6, 106.0)}
+
+
+def test_broken_version_leaves_the_old_one(copy_of: Callable[[str], Path], other_sum: Path) -> None:
+    base = copy_of("sum")
+    with running(model_name="sum", model_base_path=str(base)) as server, client(server) as asking:
+        publish(other_sum, base / "4")
+        wait_until(lambda: (4, "AVAILABLE") in states(server))
+        shutil.copytree(other_sum, base / "work-5")
+        (base / "work-5" / "saved_model.pb").write_bytes(b"\x0a\xff garbage")
+        (base / "work-5").rename(base / "5")
+        wait_until(lambda: (5, "END") in states(server))
+        assert score(asking) == 106.0
+        told = httpx.get(f"http://127.0.0.1:{server.flags.rest_api_port}/v1/models/sum/versions/5", trust_env=False).json()
+        assert told["model_version_status"][0]["status"]["error_code"] != "OK"
+        with pytest.raises(NotFound):
+            score(asking, version=5)
+
+
+def test_missing_variables_leave_the_old_one(copy_of: Callable[[str], Path], other_sum: Path) -> None:
+    base = copy_of("sum")
+    with running(model_name="sum", model_base_path=str(base)) as server, client(server) as asking:
+        shutil.copytree(other_sum, base / "work")
+        (base / "work" / "variables" / "variables.data-00000-of-00001").unlink()
+        (base / "work").rename(base / "4")
+        wait_until(lambda: (4, "END") in states(server))
+        assert score(asking) == 6.0
+
+
+def test_broken_version_is_tried_again(copy_of: Callable[[str], Path], other_sum: Path) -> None:
+    base = copy_of("sum")
+    flags = {"max_num_load_retries": 1000, "load_retry_interval_micros": 50_000}
+    with running(model_name="sum", model_base_path=str(base), **flags) as server, client(server) as asking:
+        (base / "4").mkdir()
+        wait_until(lambda: (4, "LOADING") in states(server))
+        for entry in sorted(other_sum.iterdir(), key=lambda entry: entry.name == "saved_model.pb"):
+            (shutil.copytree if entry.is_dir() else shutil.copy)(entry, base / "4" / entry.name)
+        wait_until(lambda: (4, "AVAILABLE") in states(server))
+        assert score(asking) == 106.0
+
+
+def test_deleting_the_newest_brings_the_previous_back(copy_of: Callable[[str], Path], other_sum: Path) -> None:
+    base = copy_of("sum")
+    publish(other_sum, base / "4")
+    with running(model_name="sum", model_base_path=str(base)) as server, client(server) as asking:
+        assert score(asking) == 106.0
+        shutil.rmtree(base / "4")
+        wait_until(lambda: states(server) == [(4, "END"), (3, "AVAILABLE")])
+        assert score(asking) == 6.0
+
+
+def test_vanished_base_path_keeps_serving_and_emptied_one_unloads(copy_of: Callable[[str], Path]) -> None:
+    base = copy_of("sum")
+    with running(model_name="sum", model_base_path=str(base)) as server, client(server) as asking:
+        base.rename(base.with_name("elsewhere"))
+        threading.Event().wait(0.3)  # several polls
+        assert score(asking) == 6.0
+        base.mkdir()
+        wait_until(lambda: states(server) == [(3, "END")])
+        with pytest.raises(NotFound, match=r"Servable not found for request: Latest\(sum\)"):
+            score(asking)
+        base.rmdir()
+        base.with_name("elsewhere").rename(base)
+        wait_until(lambda: states(server) == [(3, "AVAILABLE")])
+        assert score(asking) == 6.0
+
+
+def test_warm_up_records_are_replayed_and_a_bad_one_refuses_the_version(
+    copy_of: Callable[[str], Path], other_sum: Path
+) -> None:
+    base = copy_of("sum")
+    with running(model_name="sum", model_base_path=str(base)) as server, client(server) as asking:
+        for version, rows in ((4, [1.0, 2.0]), (5, [1.0, 2.0, 3.0])):
+            shutil.copytree(other_sum, base / "work")
+            _write_warm_up(base / "work", np.float32([rows]))
+            (base / "work").rename(base / str(version))
+        wait_until(lambda: (5, "END") in states(server))
+        told = server.models.status("sum", 5)[0].error
+        assert told is not None and "Matrix size-incompatible" in told.message
+        assert score(asking) == 6.0  # the policy wants 5 alone, and 3 is what was there before
+
+
+def _write_warm_up(version: Path, x: np.ndarray) -> None:
+    import tensorflow as tf
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    log = prediction_log_pb2.PredictionLog()
+    request = log.predict_log.request
+    request.model_spec.signature_name = "one"
+    request.inputs["x"].CopyFrom(tf.make_tensor_proto(x))
+    (version / "assets.extra").mkdir()
+    with tf.io.TFRecordWriter(str(version / "assets.extra" / "tf_serving_warmup_requests")) as writer:
+        writer.write(log.SerializeToString())
+
+
+def test_warm_up_can_be_switched_off(copy_of: Callable[[str], Path]) -> None:
+    base = copy_of("sum")
+    (base / "3" / "assets.extra").mkdir()
+    (base / "3" / "assets.extra" / "tf_serving_warmup_requests").write_bytes(b"this is no TFRecord at all")
+    with pytest.raises(UsageError, match="verify your warmup data is in TFRecord format"):
+        with running(model_name="sum", model_base_path=str(base)):
+            pass
+    with running(model_name="sum", model_base_path=str(base), enable_model_warmup=False) as server:
+        assert states(server) == [(3, "AVAILABLE")]
+
+
+def test_config_file_is_followed(model_folder: Path, tmp_path: Path, copy_of: Callable[[str], Path]) -> None:
+    base, file = copy_of("sum"), tmp_path / "models.config"
+    file.write_text(model_config({"sum": base}), encoding="utf-8")
+    flags = {"model_config_file": str(file), "model_config_file_poll_wait_seconds": 0.05}
+    with running(**flags) as server, client(server) as asking:
+        file.write_text("nonsense {", encoding="utf-8")
+        threading.Event().wait(0.2)
+        assert score(asking) == 6.0
+        file.write_text(model_config({"echo": model_folder / "echo"}), encoding="utf-8")
+        wait_until(lambda: "sum" not in server.models._models)
+        wait_until(lambda: states(server, "echo") == [(1, "AVAILABLE")])
+        assert asking.predict("echo", {"v": [1.5]}, "float32").outputs["v"][0] == 1.5
+        with pytest.raises(NotFound):
+            score(asking)
+
+
+def _config(base: Path, more: str) -> str:
+    return model_config({"sum": base}).replace("model_platform", f"{more}\n    model_platform")
+
+
+def test_policies_and_labels(copy_of: Callable[[str], Path], other_sum: Path, tmp_path: Path) -> None:
+    base, file = copy_of("sum"), tmp_path / "models.config"
+    publish(other_sum, base / "4")
+    publish(base / "3", base / "5")
+    policies = {"latest { num_versions: 2 }": [5, 4], "all {}": [5, 4, 3], "specific { versions: 3 }": [3]}
+    for policy, expected in policies.items():
+        file.write_text(_config(base, f"model_version_policy {{ {policy} }}"), encoding="utf-8")
+        with running(model_config_file=str(file)) as server:
+            wait_until(lambda s=server, e=expected: [n for n, state in states(s) if state == "AVAILABLE"] == e)
+    labels = 'model_version_policy { all {} } version_labels { key: "stable" value: 4 }'
+    file.write_text(_config(base, labels), encoding="utf-8")
+    with pytest.raises(UsageError, match="Request to assign label to version 4 of model sum"):
+        with running(model_config_file=str(file)):
+            pass
+    flags = {"model_config_file": str(file), "allow_version_labels_for_unavailable_models": True}
+    with running(**flags) as server, client(server) as asking:
+        wait_until(lambda: (4, "AVAILABLE") in states(server))
+        answer = asking.predict("sum", ROW, label="stable")
+        assert (answer.version, answer.outputs["score"][0]) == (4, 106.0)
+
+
+def test_reload_request_over_grpc(model_folder: Path, copy_of: Callable[[str], Path]) -> None:
+    from google.protobuf import text_format
+    from tensorflow_serving.apis import model_management_pb2, model_service_pb2_grpc
+
+    base = copy_of("sum")
+    with running(model_name="sum", model_base_path=str(base)) as server:
+        with grpc.insecure_channel(f"127.0.0.1:{server.flags.port}") as channel:
+            stub = model_service_pb2_grpc.ModelServiceStub(channel)
+            request = model_management_pb2.ReloadConfigRequest()
+            both = {"sum": base, "echo": model_folder / "echo"}
+            text_format.Parse(model_config(both), request.config)
+            stub.HandleReloadConfigRequest(request, timeout=30)
+            assert states(server, "echo") == [(1, "AVAILABLE")]  # adding a model is synchronous
+            request.config.model_config_list.config[1].base_path = str(base / "nowhere")
+            request.config.model_config_list.config[1].name = "new"
+            with pytest.raises(grpc.RpcError) as caught:
+                stub.HandleReloadConfigRequest(request, timeout=30)
+            error: Any = caught.value
+            assert "1 model(s) did not become available" in error.details()
+            assert states(server) == [(3, "AVAILABLE")]
+            request.config.model_config_list.config[0].base_path = "relative"
+            with pytest.raises(grpc.RpcError) as caught:
+                stub.HandleReloadConfigRequest(request, timeout=30)
+            error = caught.value
+            assert error.code() is grpc.StatusCode.INVALID_ARGUMENT and "absolute path" in error.details()
+
+
+def test_unused_version_is_closed_and_a_used_one_is_not(copy_of: Callable[[str], Path], other_sum: Path) -> None:
+    base = copy_of("sum")
+    with running(model_name="sum", model_base_path=str(base)) as server:
+        with server.models.serving("sum") as borrowed:
+            publish(other_sum, base / "4")
+            wait_until(lambda: states(server) == [(4, "AVAILABLE"), (3, "UNLOADING")])
+            assert borrowed.servable.run("one", {"x": np.float32([[1, 2]])}, ["y"])["y"][0] == 21.0
+        wait_until(lambda: states(server) == [(4, "AVAILABLE"), (3, "END")])
+
+
+def test_unsafe_model_is_refused(tmp_path: Path, copy_of: Callable[[str], Path]) -> None:
+    import tensorflow as tf
+
+    module = tf.Module()
+    read = tf.function(lambda path: {"content": tf.io.read_file(path[0])}, [tf.TensorSpec([None], tf.string, "path")])
+    tf.saved_model.save(module, str(tmp_path / "reader" / "1"), signatures={"serving_default": read})
+    with pytest.raises(UsageError, match="SIG204.*--allow_unsafe_models"):
+        with running(model_name="reader", model_base_path=str(tmp_path / "reader")):
+            pass
+    flags = {"model_name": "reader", "model_base_path": str(tmp_path / "reader"), "allow_unsafe_models": True}
+    with running(**flags) as server:
+        url = f"http://127.0.0.1:{server.flags.rest_api_port}/v1/models/reader:predict"
+        answer = httpx.post(url, json={"inputs": [str(tmp_path / "nowhere")]}, trust_env=False)
+        # An op's own code: NotFound is 404.
+        assert answer.status_code == 404 and "No such file" in answer.json()["error"]
+
+
+def test_op_that_the_server_lacks_fails_at_the_request(copy_of: Callable[[str], Path]) -> None:
+    base = copy_of("sum")
+    file = base / "3" / "saved_model.pb"
+    content = file.read_bytes()
+    assert content.count(b"StringLength") > 0
+    file.write_bytes(content.replace(b"StringLength", b"Scann>Length"))  # as long, so the proto stays whole
+    with running(model_name="sum", model_base_path=str(base)) as server:
+        url = f"http://127.0.0.1:{server.flags.rest_api_port}/v1/models/sum:predict"
+        answer = httpx.post(url, json={"inputs": ROW}, trust_env=False)
+        assert answer.status_code == 404 and "Op type not registered 'Scann>Length'" in answer.json()["error"]
+        one = httpx.post(url, json={"signature_name": "one", "inputs": ROW["x"]}, trust_env=False)
+        assert one.json() == {"outputs": [21.0]}
+
+
+def test_input_with_a_default_may_be_left_out_over_grpc_alone(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    @tf.function
+    def scaled(x: Any, factor: Any = tf.constant(3.0)) -> Any:
+        return {"y": x * factor}
+
+    module = tf.Module()
+    concrete = scaled.get_concrete_function(x=tf.TensorSpec([None], tf.float32), factor=tf.TensorSpec([], tf.float32))
+    tf.saved_model.save(module, str(tmp_path / "default" / "1"), signatures={"serving_default": concrete})
+    with running(model_name="default", model_base_path=str(tmp_path / "default")) as server, client(server) as asking:
+        signature = server.models.status("default")[0].servable.signatures["serving_default"]
+        signature.defaults["factor"].CopyFrom(tf.make_tensor_proto(3.0))  # tf 2.16's own saving of defaults varies
+        assert asking.predict("default", {"x": [2.0]}).outputs["y"][0] == 6.0
+        assert asking.predict("default", {"x": [2.0], "factor": 5.0}).outputs["y"][0] == 10.0
+        url = f"http://127.0.0.1:{server.flags.rest_api_port}/v1/models/default:predict"
+        answer = httpx.post(url, json={"inputs": {"x": [2.0]}}, trust_env=False)
+        assert answer.json() == {"error": "Missing named input: factor in 'inputs' object."}
+
+
+def test_memory_is_flat_over_reloads(tmp_path: Path) -> None:
+    from serving.embedded.servable import Servable
+
+    path = save_sum(tmp_path / "1")
+
+    def cycle(times: int) -> int:
+        for _ in range(times):
+            servable = Servable(path)
+            servable.run("one", {"x": np.float32([[1, 2]])}, ["y"])
+            servable.close()
+        return int(Path("/proc/self/statm").read_text().split()[1])
+
+    if not Path("/proc/self/statm").exists():
+        pytest.skip("no /proc on this system")
+    first, last = cycle(10), cycle(30)
+    assert (last - first) * 4096 < 20e6  # a leak of a whole session is about 2 MB
+
+
+def test_label_waits_for_its_version(copy_of: Callable[[str], Path], other_sum: Path, tmp_path: Path) -> None:
+    base, file = copy_of("sum"), tmp_path / "models.config"
+    file.write_text(_config(base, "model_version_policy { all {} }"), encoding="utf-8")
+    flags = {"model_config_file": str(file), "model_config_file_poll_wait_seconds": 0.05}
+    with running(**flags) as server, client(server) as asking:
+        labels = 'model_version_policy { all {} } version_labels { key: "canary" value: 4 }'
+        file.write_text(_config(base, labels), encoding="utf-8")
+        threading.Event().wait(0.2)
+        with pytest.raises(Refused, match="Unrecognized servable version label: canary"):
+            asking.predict("sum", ROW, label="canary")
+        publish(other_sum, base / "4")
+        wait_until(lambda: server.models._settings["sum"].labels == {"canary": 4})
+        assert asking.predict("sum", ROW, label="canary").version == 4
+
+
+@pytest.mark.parametrize("flag", ["port", "rest_api_port"])
+def test_only_this_machine_is_answered(embedded: Address, flag: str) -> None:
+    port = embedded.port if flag == "port" else embedded.rest_port
+    socket.create_connection(("127.0.0.1", port), 5).close()
+    with pytest.raises(OSError):
+        socket.create_connection(("127.0.0.2", port), 5)
