@@ -47,9 +47,7 @@ def build(experiment: Experiment, prepared: Prepared) -> Built:
         model = spec.build(
             model_config(experiment), encoder.space, schema.tasks, seed=derive(experiment.seed, experiment.model)
         )
-        graph = TrainingGraph(
-            model, schema.tasks, experiment.training.task_weights, experiment.training.accumulate
-        )
+        graph = TrainingGraph(model, schema.tasks, experiment.training.task_weights, experiment.training.accumulate)
         graph.compile(
             optimizer=optimizer(experiment.training), steps_per_execution=experiment.training.batches_per_call
         )

@@ -1,7 +1,7 @@
 """Checkpoints that are whole or absent: a folder is filled beside its place and then renamed.
 
-    RUN/checkpoints/last-000123/  variables, optimizer, random state, state.json
-                    best-000100/
+RUN/checkpoints/last-000123/  variables, optimizer, random state, state.json
+                best-000100/
 """
 
 from __future__ import annotations

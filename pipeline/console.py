@@ -25,7 +25,8 @@ app = typer.Typer(
 
 Model = Annotated[str, typer.Option("--model", help="A model's name; see the README's table.")]
 Dataset = Annotated[
-    Optional[str], typer.Option("--dataset", help="ml-100k, ml-1m, synthetic, a name under --data, or a prepared folder.")
+    Optional[str],
+    typer.Option("--dataset", help="ml-100k, ml-1m, synthetic, a name under --data, or a prepared folder."),
 ]
 Config = Annotated[Optional[Path], typer.Option("--config", help="Experiment file; the model's own by default.")]
 Settings = Annotated[Optional[List[str]], typer.Option("--set", help="key.key=value on top of the experiment file.")]
@@ -40,16 +41,22 @@ DATA, RUNS, EXPORTS = Path("data"), Path("runs"), Path("exports")
 @app.command()
 def prepare(
     dataset: Dataset = None,
-    table: Annotated[Optional[Path], typer.Option(help="Your own: a CSV, Parquet or JSON lines file, or a folder.")] = None,
+    table: Annotated[
+        Optional[Path], typer.Option(help="Your own: a CSV, Parquet or JSON lines file, or a folder.")
+    ] = None,
     schema: Annotated[Optional[Path], typer.Option(help="What the table's columns mean (YAML).")] = None,
     output: Annotated[Optional[Path], typer.Option(help="Folder to write; DATA/NAME by default.")] = None,
     separator: Annotated[Optional[str], typer.Option(help="Of a CSV file; a comma, or a tab in .tsv files.")] = None,
     header: Annotated[Optional[str], typer.Option(help="a,b,c: column names of a CSV file that has none.")] = None,
     missing: Annotated[Optional[List[str]], typer.Option(help="Text of a missing CSV cell; may be repeated.")] = None,
     split: Annotated[Optional[str], typer.Option(help="leave_one_out, time or random.")] = None,
-    validation_fraction: Annotated[float, typer.Option(help="Share of rows, for the splits other than leave_one_out.")] = 0.1,
+    validation_fraction: Annotated[
+        float, typer.Option(help="Share of rows, for the splits other than leave_one_out.")
+    ] = 0.1,
     test_fraction: Annotated[float, typer.Option(help="Likewise.")] = 0.1,
-    maximum_history: Annotated[Optional[int], typer.Option(help="Events in a history; the schema's by default.")] = None,
+    maximum_history: Annotated[
+        Optional[int], typer.Option(help="Events in a history; the schema's by default.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the random split and of the synthetic set.")] = 0,
     data: Data = DATA,
 ) -> None:
@@ -59,8 +66,13 @@ def prepare(
     columns = tuple(header.split(",")) if header is not None else None
     choices = {
         "form": {"separator": separator, "header": columns, "missing": tuple(missing) if missing else None},
-        "table": table, "schema_path": schema, "split": split, "validation_fraction": validation_fraction,
-        "test_fraction": test_fraction, "maximum_history": maximum_history, "seed": seed,
+        "table": table,
+        "schema_path": schema,
+        "split": split,
+        "validation_fraction": validation_fraction,
+        "test_fraction": test_fraction,
+        "maximum_history": maximum_history,
+        "seed": seed,
     }
     commands_prepare.run(dataset, choices, output, data)
 
@@ -104,7 +116,9 @@ def evaluate(
 
 @app.command()
 def compare(
-    models: Annotated[Optional[List[str]], typer.Option("--model", help="May be repeated; all of them by default.")] = None,
+    models: Annotated[
+        Optional[List[str]], typer.Option("--model", help="May be repeated; all of them by default.")
+    ] = None,
     dataset: Dataset = None,
     data: Data = DATA,
     runs: Runs = RUNS,
@@ -189,7 +203,9 @@ def bench(context: typer.Context) -> None:
     import subprocess
 
     if not (Path("tests") / "benchmarks" / "__main__.py").is_file():
-        raise UsageError(f"folder {Path.cwd()} has no tests/benchmarks; run signet bench in a checkout of the repository")
+        raise UsageError(
+            f"folder {Path.cwd()} has no tests/benchmarks; run signet bench in a checkout of the repository"
+        )
     raise typer.Exit(subprocess.run([sys.executable, "-m", "tests.benchmarks", *context.args], check=False).returncode)
 
 

@@ -10,7 +10,7 @@ from pipeline.batches import TrainingBatch
 from pipeline.encoding import Encoder, Tensors
 from pipeline.examples import Batch, Examples
 from pipeline.models.specification import TrainingRows
-from pipeline.plan import Plan as Plan
+from pipeline.plan import Plan
 from pipeline.prepared import Prepared
 from pipeline.schema import Column, Schema
 

@@ -42,7 +42,7 @@ class Ports:
 
 
 def demo(places: Places, dataset: Optional[str], user: Optional[str], settings: Tuple[str, ...] = ()) -> None:
-    """Runs everything and prints what came of it. Raises UsageError when a step fails for a reason the user can mend."""
+    """Runs everything and prints what came of it. Raises UsageError for what the user can mend."""
     console = Console()
     console.rule("1 data")
     prepared = places.prepared(dataset, console)
@@ -155,7 +155,10 @@ def _print(over_grpc: List[Recommended], over_rest: List[Recommended], console: 
     for place, each in enumerate(over_grpc, start=1):
         same = rest.get(each.item)
         table.add_row(
-            str(place), each.title or str(each.item), f"{each.retrieval_score:.4f}", f"{each.score:.6f}",
+            str(place),
+            each.title or str(each.item),
+            f"{each.retrieval_score:.4f}",
+            f"{each.score:.6f}",
             f"{same.score:.6f}" if same else "not there",
         )
     console.print(table)

@@ -8,8 +8,8 @@ from typing import Any, Dict, Literal, Optional, Sequence, Tuple
 import pydantic
 import yaml
 
-from pipeline.dataset import Plan
 from pipeline.models import registry
+from pipeline.plan import Plan
 from pipeline.schema import describe
 from signatures.errors import UsageError
 

@@ -18,7 +18,6 @@ import tensorflow as tf
 from pipeline import inference, requests, saved_models, warm_up, wire
 from pipeline.builder import Built
 from pipeline.gates import Candidate, check
-from pipeline.items import ItemTable
 from pipeline.items import load as load_items
 from pipeline.prepared import Prepared
 from pipeline.rows import Rows
@@ -48,9 +47,7 @@ class Outcome:
     version: Optional[Path]
 
 
-def export(
-    built: Built, prepared: Prepared, figures: Figures, exports: Path, allow_breaking: bool = False
-) -> Outcome:
+def export(built: Built, prepared: Prepared, figures: Figures, exports: Path, allow_breaking: bool = False) -> Outcome:
     """Publishes the next version under EXPORTS/MODEL, or nothing. Raises UsageError for a folder it cannot write."""
     home = exports / built.experiment.model
     work = _work_folder(exports)
@@ -86,7 +83,14 @@ def write_candidate(built: Built, prepared: Prepared, figures: Figures, work: Pa
     _write_golden(folder, manifest, asked, expected)
     live = versions(home)[-1:]
     return Candidate(
-        folder, manifest, work / "training_graph", asked, expected, live[0] if live else None, figures.model, _floor(built, figures)
+        folder,
+        manifest,
+        work / "training_graph",
+        asked,
+        expected,
+        live[0] if live else None,
+        figures.model,
+        _floor(built, figures),
     )
 
 
@@ -131,7 +135,8 @@ def _work_folder(exports: Path) -> Path:
         return Path(tempfile.mkdtemp(prefix=".work-", dir=exports))
     except OSError as error:
         raise UsageError(
-            f"export folder {exports} cannot be written ({error.strerror}); make it writable or name another with --exports"
+            f"export folder {exports} cannot be written ({error.strerror}); "
+            "make it writable or name another with --exports"
         ) from error
 
 
@@ -145,10 +150,16 @@ def _floor(built: Built, figures: Figures) -> Dict[str, Tuple[float, str]]:
 
 
 def _manifest(
-    built: Built, prepared: Prepared, figures: Figures, signatures: Tuple[inference.InferenceSignature, ...], version: int
+    built: Built,
+    prepared: Prepared,
+    figures: Figures,
+    signatures: Tuple[inference.InferenceSignature, ...],
+    version: int,
 ) -> Manifest:
     features = [
-        Feature(name=f.name, side=f.side, kind=f.kind, dtype=f.columns()[0].dtype, inputs=tuple(c.name for c in f.columns()))
+        Feature(
+            name=f.name, side=f.side, kind=f.kind, dtype=f.columns()[0].dtype, inputs=tuple(c.name for c in f.columns())
+        )
         for f in built.schema.features
     ]
     return Manifest(
@@ -161,7 +172,9 @@ def _manifest(
         signatures={s.name: s.described() for s in signatures},
         server_image=SERVER_IMAGE,
         metrics=dict(figures.model),
-        data=Data(name=prepared.facts.dataset, fingerprint=prepared.facts.fingerprint, synthetic=prepared.facts.synthetic),
+        data=Data(
+            name=prepared.facts.dataset, fingerprint=prepared.facts.fingerprint, synthetic=prepared.facts.synthetic
+        ),
         code_commit=_commit(),
     )
 

@@ -1,4 +1,4 @@
-"""The builder's second product: signatures from raw features to predictions. No label, mask or weight is in scope here."""
+"""The builder's second product: signatures from raw features to predictions. No label, mask or weight is in scope."""
 
 from __future__ import annotations
 

@@ -159,7 +159,7 @@ def _history(schema: Schema, feature: SequenceFeature) -> History:
     times = feature.times or f"{feature.name}_time"
     if feature.times is None and times in (*(c.name for c in schema.columns()), *schema.training_only):
         raise UsageError(
-            f"schema {schema.name!r}: the name {times!r} is kept for the times of {feature.name!r}; set times"
+            f"schema {schema.name!r}: the name {times!r} is kept for the times of {feature.name!r}; set its times"
         )
     cells = {feature.name: str(schema.roles.item), times: str(schema.roles.time)}
     for side in feature.side_sequences:

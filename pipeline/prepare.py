@@ -49,7 +49,9 @@ def prepare_source(source: Source, output: Path, options: Options, console: Cons
         console.print(f"{output} is up to date ({source.dataset}, {planned.fingerprint}); nothing to do", markup=False)
         return prepared.load(output)
     for label in planned.layout.supposed_labels:
-        console.print(f"{source.dataset} has no column {label!r}: each row counts as an event that happened", markup=False)
+        console.print(
+            f"{source.dataset} has no column {label!r}: each row counts as an event that happened", markup=False
+        )
     with publishing.replacing(output) as work:
         _write(planned, work, console)
     found = prepared.load(output)

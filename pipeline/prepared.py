@@ -90,7 +90,9 @@ def load(folder: Path) -> Prepared:
     """Reads a prepared folder. Raises UsageError when it is absent or not whole."""
     facts = folder / "facts.json"
     if not facts.is_file():
-        raise UsageError(f"data folder {folder} holds no prepared data set (facts.json is missing); run: signet prepare")
+        raise UsageError(
+            f"data folder {folder} holds no prepared data set (facts.json is missing); run: signet prepare"
+        )
     try:
         found = Facts.model_validate_json(facts.read_bytes())
     except pydantic.ValidationError as error:

@@ -71,7 +71,11 @@ def recommend(
     funnel = Funnel() if funnel is None else funnel
     row = {**unknown_context(prepared), **user_row(prepared, user), **(context or {})}
     table = pq.read_table(prepared.items)
-    titles = dict(zip(table[prepared.schema.roles.item].to_pylist(), table[TITLE].to_pylist())) if TITLE in table.column_names else {}
+    titles = (
+        dict(zip(table[prepared.schema.roles.item].to_pylist(), table[TITLE].to_pylist()))
+        if TITLE in table.column_names
+        else {}
+    )
     with Client(transport, manifests(exports, [funnel.retrieval, funnel.ranking])) as client:
         found = ask(client, row, table, met_items(prepared, row), funnel)
     return [Recommended(r.item, titles.get(r.item) or "", r.retrieval_score, r.score) for r in found[:count]]
@@ -82,7 +86,7 @@ def show(
 ) -> None:
     """Prints the list as a table. Raises UsageError for what the user can mend, a silent server included."""
     prepared = places.prepared(dataset, Console(stderr=True))
-    given = from_flags(context).inputs[0] if context else {}
+    given = context_row(context)
     try:
         found = recommend(where.open(), prepared, places.exports, user, count, funnel, given)
     except ClientError as error:
@@ -93,6 +97,12 @@ def show(
     Console().print(table)
 
 
+def context_row(flags: Sequence[str]) -> Dict[str, Any]:
+    """NAME=JSON texts as one row. Raises UsageError for one that is not of this form."""
+    rows: Any = from_flags(flags).inputs if flags else [{}]
+    return dict(rows[0])
+
+
 def user_row(prepared: Prepared, user: str) -> Dict[str, Any]:
     """The user's columns as of after the last event. Raises UsageError for a user the data does not have."""
     role = str(prepared.schema.roles.user)
@@ -101,7 +111,9 @@ def user_row(prepared: Prepared, user: str) -> Dict[str, Any]:
     try:
         wanted: Any = int(user) if dtype == "int64" else user
     except ValueError as error:
-        raise UsageError(f"user {user!r} is no whole number, as {role} is; give one such as {table[role][0]}") from error
+        raise UsageError(
+            f"user {user!r} is no whole number, as {role} is; give one such as {table[role][0]}"
+        ) from error
     places = np.flatnonzero(table[role].to_numpy(zero_copy_only=False) == wanted)
     if not len(places):
         raise UsageError(f"user {user!r} is not in {prepared.users}; give one such as {table[role][0]}")

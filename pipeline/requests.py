@@ -58,7 +58,9 @@ def _per_candidate(name: str, signature: InferenceSignature, rows: Rows) -> bool
     return len(signature.inputs[name].shape) == rows[name].ndim + 1
 
 
-def _exclusions(signature: InferenceSignature, items: Optional[ItemTable], draw: np.random.Generator, size: int) -> Rows:
+def _exclusions(
+    signature: InferenceSignature, items: Optional[ItemTable], draw: np.random.Generator, size: int
+) -> Rows:
     if items is None:
         raise ValueError("a retrieval signature should come with a catalogue. Received: None")
     return {

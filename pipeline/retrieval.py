@@ -24,7 +24,9 @@ class Catalogue(tf.Module):
         order = tf.argsort(keys, stable=True)
         self._keys = tf.Variable(tf.gather(keys, order), trainable=False, name="catalogue_keys")
         self._ids = tf.Variable(tf.gather(raw, order), trainable=False, name="catalogue_ids")
-        self._vectors = tf.Variable(tf.gather(tf.constant(vectors, tf.float32), order), trainable=False, name="catalogue_vectors")
+        self._vectors = tf.Variable(
+            tf.gather(tf.constant(vectors, tf.float32), order), trainable=False, name="catalogue_vectors"
+        )
         self._size = len(ids)
 
     def barred(self, ids: tf.Tensor, length: tf.Tensor) -> tf.Tensor:

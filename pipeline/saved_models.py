@@ -12,7 +12,7 @@ import tensorflow as tf
 from pipeline.batches import TrainingBatch
 from pipeline.builder import Built
 from pipeline.encoding import Encoder, Tensors
-from pipeline.inference import InferenceSignature, answers, tensor_spec, inputs_of
+from pipeline.inference import InferenceSignature, answers, inputs_of, tensor_spec
 from signatures.manifest import TensorInfo
 
 
@@ -52,7 +52,8 @@ def save_training_graph(built: Built, folder: Path) -> None:
         return {"loss": total, **{f"predictions/{name}": score for name, score in scores.items()}}
 
     with _slashes_allowed():
-        traced = tf.function(training_graph, autograph=False).get_concrete_function(**specs)
+        # With AutoGraph, unlike the signatures: losses of tensorflow-recommenders are written for it.
+        traced = tf.function(training_graph).get_concrete_function(**specs)
         _write(built.encoder, {"serving_default": traced}, folder)
 
 

@@ -339,7 +339,7 @@ def _all_names(schema: Schema) -> Iterator[Tuple[str, str]]:
 
 def _check_sharing(schema: Schema) -> None:
     owners = {f.name: f for f in schema.features if isinstance(f, _Ids)}
-    users = [f for f in owners.values()]
+    users: List[Any] = [*owners.values()]
     users += [s for f in schema.features if isinstance(f, Sequence) for s in f.side_sequences]
     for part in users:
         if part.shares is None:

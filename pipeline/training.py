@@ -1,4 +1,4 @@
-"""The training loop: epochs of Keras' `fit`, a figure on the validation part after each, checkpoints, early stopping."""
+"""The training loop: epochs of Keras' `fit`, a figure on the validation part after each, checkpoints, an early end."""
 
 from __future__ import annotations
 
@@ -136,12 +136,21 @@ class _Loop:
         self.built.graph.optimizer.learning_rate.assign(state.learning_rate)
         experiment = self.built.experiment
         data = training_batches(
-            self.prepared, self.built.encoder, self.built.schema, self.built.spec.rows, experiment.data,
-            experiment.seed, epoch=state.epoch, skip_batches=state.batch,
+            self.prepared,
+            self.built.encoder,
+            self.built.schema,
+            self.built.spec.rows,
+            experiment.data,
+            experiment.seed,
+            epoch=state.epoch,
+            skip_batches=state.batch,
         )
         # A run stopped at the very end of an epoch has no batch left of it, and Keras refuses to fit nothing.
         if state.batch == 0 or any(True for _ in data.take(1)):
-            self.built.graph.fit(data, epochs=1, verbose=0, callbacks=[callback])
+            try:
+                self.built.graph.fit(data, epochs=1, verbose=0, callbacks=[callback])
+            except tf.errors.OpError as error:
+                raise _what_the_input_said(error) from error
         callback.leave_if_asked()
 
     def _fit_figures(self) -> Dict[str, float]:
@@ -181,7 +190,10 @@ class _Loop:
 
     def _progress(self) -> Progress:
         columns = (
-            TextColumn("{task.fields[title]}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+            TextColumn("{task.fields[title]}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
             TextColumn("{task.fields[figures]}"),
         )
         return Progress(*columns, console=self.console)
@@ -242,6 +254,12 @@ def interruptible() -> Iterator[StopFlag]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _what_the_input_said(error: tf.errors.OpError) -> Exception:
+    """A UsageError raised inside tf.data comes out as TensorFlow's own error, with the sentence somewhere in it."""
+    _, found, rest = str(error).partition("UsageError: ")
+    return UsageError(rest.splitlines()[0]) if found else error
 
 
 def _better(figure: float, best: float, monitor: str) -> bool:

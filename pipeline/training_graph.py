@@ -18,7 +18,9 @@ from pipeline.schema import Task
 class TrainingGraph(keras.Model):
     """Trains a model with Keras' `fit` on a dataset of TrainingBatch."""
 
-    def __init__(self, model: Any, tasks: Tuple[Task, ...], task_weights: Dict[str, float], accumulate: int = 1) -> None:
+    def __init__(
+        self, model: Any, tasks: Tuple[Task, ...], task_weights: Dict[str, float], accumulate: int = 1
+    ) -> None:
         super().__init__(name="training_graph")
         self.model = model
         self._tasks = tasks

@@ -42,11 +42,16 @@ def train(
         console.print(f"interrupted; the same command goes on from {run}")
         raise typer.Exit(130)
     state = trained.state
-    console.print(f"{model}: best {experiment.training.monitor} {state.best:.4f} in epoch {state.best_epoch} of {state.epoch}; {run}")
+    console.print(
+        f"{model}: best {experiment.training.monitor} {state.best:.4f} "
+        f"in epoch {state.best_epoch} of {state.epoch}; {run}"
+    )
     return run
 
 
-def evaluate(places: Places, models: Sequence[str], dataset: Optional[str], part: Part, protocol: Protocol) -> Evaluation:
+def evaluate(
+    places: Places, models: Sequence[str], dataset: Optional[str], part: Part, protocol: Protocol
+) -> Evaluation:
     """Evaluates trained models side by side; one table, one JSON file and one HTML page."""
     console = Console()
     prepared = places.prepared(dataset, console)

@@ -1,4 +1,4 @@
-"""Warm-up records: requests that a server replays while it loads a version, so that no user waits for the first call."""
+"""Warm-up records: requests that a server replays while it loads a version, so that nobody waits for the first call."""
 
 from __future__ import annotations
 

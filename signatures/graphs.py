@@ -32,24 +32,28 @@ DTYPES = {
 
 
 def shape(proto: Any) -> Shape:
+    """A TensorShapeProto: None for an unknown rank, None within for a free dimension."""
     return None if proto.unknown_rank else tuple(None if dim.size < 0 else int(dim.size) for dim in proto.dim)
 
 
 def dtype(number: int) -> str:
+    """The name of a DataType, as numpy and the manifest have it."""
     return DTYPES.get(number % 100, f"type {number}")
 
 
 def nodes(found: Any, where: str) -> Dict[str, Node]:
-    nodes = {
+    """Nodes by name. `where` says in messages whose they are; raises UsageError when two have one name."""
+    converted = {
         node.name: Node(node.name, node.op, tuple(node.input), _Attributes(node.attr), _named_functions(node.attr))
         for node in found
     }
-    if len(nodes) != len(found):
+    if len(converted) != len(found):
         raise UsageError(f"two nodes of {where} have the same name; the file is damaged, export the model again")
-    return nodes
+    return converted
 
 
 def function(proto: Any) -> Graph:
+    """A FunctionDef: body, and returns in the order of its outputs. Raises UsageError when one is lacking."""
     name = proto.signature.name
     outputs = tuple(each.name for each in proto.signature.output_arg)
     missing = [each for each in outputs if each not in proto.ret]

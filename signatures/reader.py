@@ -60,7 +60,7 @@ def locate(path: Path) -> Path:
     for other in ("saved_model.cpb", "saved_model.pbtxt"):
         if (path / other).exists():
             raise UsageError(f"{path} holds {other}, which is not read; save the model as {FILE}")
-    versions = sorted((int(each.name), each) for each in path.iterdir() if each.name.isdigit() and each.is_dir())
+    versions = sorted((int(each.name), each) for each in path.iterdir() if each.name.isdecimal() and each.is_dir())
     if not versions:
         raise UsageError(f"{path} holds neither {FILE} nor a version folder; give the folder of an exported model")
     newest = versions[-1][1]

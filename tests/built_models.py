@@ -16,6 +16,7 @@ def experiment(model: str, **data: Any) -> experiments.Experiment:
     """The model's own experiment, without what is drawn at random in training."""
     known = registry.load(model).config.model_fields
     quiet = [f"parameters.{name}=0.0" for name in known if "dropout" in name]
+    quiet += ["parameters.loss=full_softmax"] if "loss" in known else []
     settings = [f"data.{name}={value}" for name, value in {"batch_size": 64, **data}.items()]
     return experiments.load(model, overrides=[*quiet, *settings])
 
@@ -30,7 +31,9 @@ def built(model: str, prepared: Prepared) -> Built:
 def batch(made: Built, prepared: Prepared, epoch: int = 0) -> TrainingBatch:
     """The first training batch of an epoch, 64 examples."""
     plan = made.experiment.data
-    data = training_batches(prepared, made.encoder, made.schema, made.spec.rows, plan, made.experiment.seed, epoch=epoch)
+    data = training_batches(
+        prepared, made.encoder, made.schema, made.spec.rows, plan, made.experiment.seed, epoch=epoch
+    )
     return next(iter(data))
 
 

@@ -67,7 +67,7 @@ def refuses(capsys: pytest.CaptureFixture, *arguments: str) -> str:
 def prepare(capsys: pytest.CaptureFixture, place: Path) -> str:
     said = refuses(capsys, "prepare", "--table", "rows.csv", "--schema", "schema.yaml")
     assert not (place / "data").exists() or not list((place / "data").iterdir())
-    assert not [path for path in place.rglob(".*work*")]
+    assert not list(place.rglob(".*work*"))
     return said
 
 
@@ -193,8 +193,19 @@ def test_help_lists_every_verb(capsys: pytest.CaptureFixture) -> None:
     assert signet("--help") == 0
     shown = capsys.readouterr().out
     verbs: List[str] = [
-        "prepare", "train", "evaluate", "compare", "export", "lint", "diff", "serve", "predict", "status", "recommend",
-        "demo", "bench",
+        "prepare",
+        "train",
+        "evaluate",
+        "compare",
+        "export",
+        "lint",
+        "diff",
+        "serve",
+        "predict",
+        "status",
+        "recommend",
+        "demo",
+        "bench",
     ]
     assert [verb for verb in verbs if f" {verb} " not in shown] == []
 

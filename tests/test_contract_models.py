@@ -155,7 +155,9 @@ def test_rank_is_serving_default_on_tiled_rows(made: Built, tiny_prepared: Prepa
     by_name = {s.name: s for s in inference.signatures(made, items)}
     rows = requests.request(by_name["rank"], made, requests.sample(made, tiny_prepared, 6), items, candidates=5)
     ranked = call(by_name["rank"], rows)
-    tiled = call(by_name["serving_default"], tile(rows, by_name["rank"].described(), by_name["serving_default"].described()))
+    tiled = call(
+        by_name["serving_default"], tile(rows, by_name["rank"].described(), by_name["serving_default"].described())
+    )
     assert not differences("rank", ranked, {k: v.reshape(ranked[k].shape) for k, v in tiled.items()})
 
 
@@ -189,7 +191,9 @@ def test_saved_and_loaded_it_answers_as_in_training(made: Built, tiny_prepared: 
     for signature in signatures:
         asked = requests.request(signature, made, rows, items)
         assert not differences(
-            signature.name, wire.call(loaded.signatures[signature.name], signature.inputs, asked), call(signature, asked)
+            signature.name,
+            wire.call(loaded.signatures[signature.name], signature.inputs, asked),
+            call(signature, asked),
         )
 
 

@@ -1,4 +1,4 @@
-"""From prepared rows through export, a server and both transports: what is served is what was trained, for every model."""
+"""From prepared rows through export, a server and both transports: what is served is what was trained."""
 
 from __future__ import annotations
 
@@ -157,8 +157,17 @@ def test_saved_model_cli_reads_and_runs_the_export(model: str, exported: Path, t
         files.append(f"{name}={tmp_path / name}.npy")
     out = tmp_path / "out"
     cli(
-        "run", "--dir", str(folder), "--tag_set", "serve", "--signature_def", "rank",
-        "--inputs", ";".join(files), "--outdir", str(out),
+        "run",
+        "--dir",
+        str(folder),
+        "--tag_set",
+        "serve",
+        "--signature_def",
+        "rank",
+        "--inputs",
+        ";".join(files),
+        "--outdir",
+        str(out),
     )
     for name, scores in golden["outputs"].items():
         np.testing.assert_allclose(np.load(out / f"{name}.npy"), scores, atol=TOLERANCE)
@@ -166,9 +175,9 @@ def test_saved_model_cli_reads_and_runs_the_export(model: str, exported: Path, t
 
 def cli(*arguments: str) -> str:
     """Runs TensorFlow's own tool, in a process of its own as a person would."""
-    from tensorflow.python.tools import saved_model_cli
-
     import sys
+
+    from tensorflow.python.tools import saved_model_cli
 
     command = [sys.executable, saved_model_cli.__file__, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

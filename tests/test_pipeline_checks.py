@@ -50,9 +50,7 @@ def shifted(by: int) -> Callable[[Events, np.ndarray, int], Cells]:
     return leaky
 
 
-def test_the_slow_histories_are_accepted_when_they_do_not_leak(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_slow_histories_are_accepted_when_they_do_not_leak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(histories, "before", shifted(0))
     prepare.prepare("synthetic", tmp_path / "out", SMALL, QUIET)
 

@@ -31,6 +31,7 @@ SCHEMA: Dict[str, Any] = {
         {"name": "plain", "kind": "numeric", "side": "user", "transform": "none", "clip": [-1, 1]},
         {"name": "scaled", "kind": "numeric", "side": "user", "transform": "standardise", "clip": [0, 20]},
         {"name": "constant", "kind": "numeric", "side": "user", "transform": "standardise"},
+        {"name": "narrow", "kind": "numeric", "side": "user", "transform": "standardise"},
         {"name": "visits", "kind": "numeric", "side": "user", "transform": "log1p"},
         {"name": "clicks", "kind": "numeric", "side": "user", "transform": "log1p_standardise"},
         {"name": "image", "kind": "dense", "side": "item", "width": 2},
@@ -60,6 +61,7 @@ STATISTICS = {
     "price": Statistics(mean=0, deviation=1, boundaries=(1.0, 2.0)),
     "scaled": Statistics(mean=10, deviation=4),
     "constant": Statistics(mean=5, deviation=0),
+    "narrow": Statistics(mean=0, deviation=0.001),
     "clicks": Statistics(mean=1, deviation=2),
 }
 DTYPES = {"int64": tf.int64, "string": tf.string, "float32": tf.float32}
@@ -165,7 +167,13 @@ def test_numbers(encoder: Encoder) -> None:
 
 def test_the_largest_numbers_stay_finite(encoder: Encoder) -> None:
     largest = float(np.finfo(np.float32).max)
-    found = encode(encoder, constant=[largest, -largest], visits=[largest, 0], clicks=[largest, -largest])
+    found = encode(
+        encoder,
+        constant=[largest, -largest],
+        narrow=[largest, -largest],
+        visits=[largest, 0],
+        clicks=[largest, -largest],
+    )
     assert all(np.isfinite(cells).all() for cells in found.values())
 
 
@@ -294,9 +302,7 @@ def test_a_saved_encoder_takes_its_vocabularies_along(tmp_path: Path) -> None:
 # ---- what holds for any row
 
 INTEGERS = st.integers(-(2**63), 2**63 - 1) | st.sampled_from([-1, 0, 5, 7, 8, 10, 20, 30])
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.sampled_from(
-    ["", "phone", "War", "Zürich"]
-)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.sampled_from(["", "phone", "War", "Zürich"])
 FLOATS = st.floats(width=32) | st.sampled_from([18.0, 25.0, 0.0])
 CELLS: Dict[str, st.SearchStrategy[Any]] = {"int64": INTEGERS, "string": TEXTS, "float32": FLOATS}
 

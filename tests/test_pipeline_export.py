@@ -18,7 +18,7 @@ import pytest
 import tensorflow as tf
 
 from pipeline import export as exports
-from pipeline import inference, saved_models, warm_up
+from pipeline import inference, requests, saved_models, warm_up
 from pipeline.builder import Built
 from pipeline.export import Figures, Outcome, export, versions
 from pipeline.inference import InferenceSignature
@@ -49,12 +49,12 @@ def change(monkeypatch: pytest.MonkeyPatch, name: str, changed: Change) -> None:
     def planted(*arguments: Any) -> Any:
         return tuple(changed(s) if s.name == name else s for s in original(*arguments))
 
-    monkeypatch.setattr(exports.inference, "signatures", planted)
+    monkeypatch.setattr(inference, "signatures", planted)
 
 
 def answering(function: Callable[[Dict[str, tf.Tensor], Dict[str, tf.Tensor]], Dict[str, tf.Tensor]]) -> Change:
     """A signature whose answers go through `function(raw, answers)`."""
-    return lambda s: replace(s, function=lambda raw: function(raw, s.function(raw)))
+    return lambda s: replace(s, function=lambda raw: function(dict(raw), s.function(raw)))
 
 
 def refused(outcome: Outcome, home: Path) -> List[str]:
@@ -128,7 +128,7 @@ def dtype_of(version: Path, name: str) -> str:
 def test_lint_refuses_a_training_mask(
     built: Built, tiny_prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mask = next(iter(built.spec.signatures)) and inference.inputs_of(built.schema.columns())["age"]
+    mask = inference.inputs_of(built.schema.columns())["age"]
 
     def masked(signature: InferenceSignature) -> InferenceSignature:
         return replace(
@@ -138,9 +138,9 @@ def test_lint_refuses_a_training_mask(
         )
 
     change(monkeypatch, "serving_default", masked)
-    request = exports.requests.request
+    request = requests.request
     monkeypatch.setattr(
-        exports.requests,
+        requests,
         "request",
         lambda s, b, rows, items: {**request(s, b, rows, items), "like_mask": np.ones(len(rows["age"]), np.float32)},
     )
@@ -166,11 +166,17 @@ def test_purity_refuses_a_label_in_a_prediction(
     built: Built, tiny_prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: List[Dict[str, tf.Tensor]] = []
-    labels, answers = saved_models._labels, saved_models.answers
-    monkeypatch.setattr(saved_models, "_labels", lambda b, raw: seen.append(raw) or labels(b, raw))
-    monkeypatch.setattr(
-        saved_models, "answers", lambda b, z: {n: s + 0.1 * seen[-1]["click"] for n, s in answers(b, z).items()}
-    )
+    labels, answers = saved_models._labels, inference.answers
+
+    def look(made: Built, raw: Any) -> Any:
+        seen.append(raw)
+        return labels(made, raw)
+
+    def leak(made: Built, logits: Any) -> Any:
+        return {name: score + 0.1 * seen[-1]["click"] for name, score in answers(made, logits).items()}
+
+    monkeypatch.setattr(saved_models, "_labels", look)
+    monkeypatch.setattr(saved_models, "answers", leak)
     outcome = export(built, tiny_prepared, GOOD, tmp_path)
     assert refused(outcome, tmp_path / "deepfm") == ["purity"]
     assert "labels/click" in says(outcome, "purity")

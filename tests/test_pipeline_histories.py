@@ -30,8 +30,8 @@ TEN: List[Row] = [
 
 
 def events(rows: List[Row]) -> Events:
-    columns = [np.array(column, np.int64) for column in zip(*[row[:3] for row in rows])] or [np.zeros(0, np.int64)] * 3
-    return Events(*columns, np.array([row[3] for row in rows], bool))
+    users, items, times = np.array([row[:3] for row in rows], np.int64).reshape(-1, 3).T
+    return Events(users, items, times, np.array([row[3] for row in rows], bool))
 
 
 def items(rows: List[Row], cells: histories.Cells) -> List[List[int]]:
@@ -82,9 +82,9 @@ def test_windows_show_each_event_as_a_target_once() -> None:
     assert sorted(targets) == list(range(1, 11))
 
 
-any_rows = st.lists(
-    st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 4), st.booleans()), max_size=30
-).map(lambda rows: sorted(rows, key=lambda row: (row[0], row[2])))
+any_rows = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 4), st.booleans()), max_size=30).map(
+    lambda rows: sorted(rows, key=lambda row: (row[0], row[2]))
+)
 
 
 @given(any_rows, st.integers(1, 4))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, List
+from typing import Any, List, Optional
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from pipeline.layers.dice import EPSILON, Dice
 from pipeline.layers.dropout import Dropout
 from pipeline.layers.fields import Fields, by_side, embedded_columns, trimmed, without_side_columns
 from pipeline.layers.mlp import Mlp, SplitDense, SplitMlp, logit_layer
-from pipeline.layers.pooling import mean_pool, sum_pool, valid_cells, without_padding
+from pipeline.layers.pooling import mean_pool, valid_cells, without_padding
 from tests import model_inputs
 
 
@@ -28,19 +28,17 @@ def sigmoid(x: Any) -> Any:
     return 1 / (1 + np.exp(-x))
 
 
-def test_pools_count_the_cells_before_the_length() -> None:
+def test_the_mean_is_over_the_cells_before_the_length() -> None:
     vectors = tf.constant([[[1.0, 10.0], [3.0, 30.0], [100.0, 100.0]], [[5.0, 5.0], [6.0, 6.0], [7.0, 7.0]]])
     length = tf.constant([2, 0])
     np.testing.assert_array_equal(valid_cells(length, tf.constant(3)), [[True, True, False], [False, False, False]])
-    np.testing.assert_array_equal(sum_pool(vectors, length), [[4.0, 40.0], [0.0, 0.0]])
     np.testing.assert_array_equal(mean_pool(vectors, length), [[2.0, 20.0], [0.0, 0.0]])
     per_candidate = mean_pool(vectors[:, tf.newaxis], length[:, tf.newaxis])
     np.testing.assert_array_equal(per_candidate, [[[2.0, 20.0]], [[0.0, 0.0]]])
 
 
-def test_what_is_padding_may_be_nan() -> None:
-    vectors = tf.constant([[[1.0], [np.nan]]])
-    assert mean_pool(vectors, tf.constant([1])).numpy().tolist() == [[1.0]]
+def test_the_mean_of_no_cells_is_zero() -> None:
+    np.testing.assert_array_equal(mean_pool(tf.zeros([3, 0, 2]), tf.zeros([3], tf.int32)), np.zeros((3, 2)))
 
 
 def test_columns_of_padding_only_are_cut() -> None:
@@ -232,12 +230,13 @@ def test_dice_with_alpha_one_is_the_identity_and_with_endless_variance_a_line() 
     np.testing.assert_allclose(layer(s), s.numpy() * [0.5, 0.75], atol=1e-6)
 
 
-def test_dice_survives_units_without_variance_and_large_means() -> None:
+@pytest.mark.parametrize("valid", [None, tf.ones([8], tf.bool)])
+def test_dice_survives_units_without_variance_and_large_means(valid: Optional[tf.Tensor]) -> None:
     layer = Dice()
     s = tf.concat([tf.fill([8, 1], 3.0), 1e4 + normal(8, 1)], axis=-1)
     with tf.GradientTape() as tape:
         tape.watch(s)
-        f = layer(s, training=True)
+        f = layer(s, valid=valid, training=True)
     assert np.isfinite(tape.gradient(f, s).numpy()).all()
     # A mean of 10,000 must not swallow the variance: in one pass, float32 would lose it.
     exact = s.numpy().astype(np.float64).var(axis=0)[1]

@@ -42,8 +42,16 @@ GOOD: Dict[str, Any] = {
 def test_columns_are_what_a_request_holds() -> None:
     schema = schemas.parse(GOOD, "test")
     assert [column.name for column in schema.columns()] == [
-        "user_id", "age", "item_id", "genres", "genres_length", "image",
-        "history", "history_length", "history_rating", "history_time",
+        "user_id",
+        "age",
+        "item_id",
+        "genres",
+        "genres_length",
+        "image",
+        "history",
+        "history_length",
+        "history_rating",
+        "history_time",
     ]
     by_name = {column.name: column for column in schema.columns()}
     assert by_name["history_rating"].length == by_name["history_time"].length == "history_length"
@@ -83,9 +91,7 @@ def test_selecting_keeps_only_what_the_tasks_need() -> None:
         (("features",), [], ("features", "at least 1")),
     ],
 )
-def test_an_error_names_the_place_the_value_and_the_cure(
-    path: Tuple[Any, ...], value: Any, words: Any
-) -> None:
+def test_an_error_names_the_place_the_value_and_the_cure(path: Tuple[Any, ...], value: Any, words: Any) -> None:
     content = copy.deepcopy(GOOD)
     here: Any = content
     for step in path[:-1]:

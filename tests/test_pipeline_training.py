@@ -147,7 +147,16 @@ def test_precision_and_accumulation_train(
 
 def test_ctrl_c_leaves_a_checkpoint_that_the_same_command_goes_on_from(tiny_prepared: Prepared, tmp_path: Path) -> None:
     settings = ["--set", "training.epochs=400", "--set", "training.patience=400"]
-    command = [sys.executable, "-m", "pipeline.console", "train", "--model", "deepfm", "--dataset", str(tiny_prepared.folder)]
+    command = [
+        sys.executable,
+        "-m",
+        "pipeline.console",
+        "train",
+        "--model",
+        "deepfm",
+        "--dataset",
+        str(tiny_prepared.folder),
+    ]
     runs = tmp_path / "runs"
     process = subprocess.Popen([*command, *settings, "--runs", str(runs)], stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120

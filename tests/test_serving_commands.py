@@ -216,7 +216,8 @@ def test_serve_runs_the_server_with_its_config(
     console: typer.Typer, model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copied = tmp_path / "copied"
-    script = f'for flag in "$@"; do case $flag in --model_config_file=*) cp "${{flag#*=}}" {copied};; esac; done; exit 7'
+    copy = f'case $flag in --model_config_file=*) cp "${{flag#*=}}" {copied};; esac'
+    script = f'for flag in "$@"; do {copy}; done; exit 7'
     monkeypatch.setenv("TENSORFLOW_MODEL_SERVER", str(program(tmp_path, "server", script)))
     result = run(console, "serve", "--exports", model_folder)
     assert result.exit_code == 7  # the server's own

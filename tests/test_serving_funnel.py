@@ -33,8 +33,8 @@ def manifest(model: str, features: Sequence[Tuple[str, Any, Any]], signatures: D
 
 
 def retrieval(dtype: Any = "int64", **more: TensorInfo) -> Manifest:
-    inputs = {"user_id": info("int64", 1), "k": info("int32", 1, "request"),
-              "exclude": info(dtype, 2, "request", "exclude_length"), "exclude_length": info("int64", 1, "length"), **more}
+    inputs = {"user_id": info("int64", 1), "k": info("int32", 1, "request"), **more,
+              "exclude": info(dtype, 2, "request", "exclude_length"), "exclude_length": info("int64", 1, "length")}
     outputs = {"item_id": info(dtype, 2, "output"), "score": info("float32", 2, "output")}
     return manifest("two_tower", [("user_id", "user", "categorical")],
                     {"retrieve": Signature(inputs=inputs, outputs=outputs, kind="retrieve")})
@@ -70,7 +70,7 @@ class Imitation:
         kept = [item for item in ids if item not in excluded]
         fill = arrays["k"][0] - len(kept)  # a row's places beyond the items hold -1 or "" and the lowest score
         items = np.array([kept + [b"" if self.strings else -1] * fill], object if self.strings else np.int64)
-        scores = np.float32([[1 / (place + 1) for place in range(len(kept))] + [LOWEST] * fill])
+        scores = np.array([[1 / (place + 1) for place in range(len(kept))] + [LOWEST] * fill], np.float32)
         return Answer({"item_id": items, "score": scores}, 1)
 
     def signatures(self, target: Target, seconds: float) -> Any:
@@ -130,6 +130,13 @@ def test_sequence_model_leaves_out_the_history() -> None:
     client = Client(imitation, {"two_tower": retrieval(exclude_seen=info("bool", 1, "request"))})
     assert retrieve(client, USER) == [(10, 1.0), (20, 0.5), (30, pytest.approx(1 / 3))]
     assert imitation.sent["retrieve"]["exclude_seen"].tolist() == [True]
+
+
+def test_manifest_speaks_for_its_own_version_alone() -> None:
+    client = Client(Imitation(), {"din": ranking()})
+    assert set(client.contract(Target("din", "rank", version=1)).inputs) == set(ranking().signatures["rank"].inputs)
+    with pytest.raises(AssertionError, match="the manifests say it all"):
+        client.contract(Target("din", "rank", version=2))
 
 
 def test_nothing_retrieved_asks_no_ranking() -> None:

@@ -36,7 +36,8 @@ def request(model: str, signature: str = "", **inputs: Any) -> Any:
 
 
 def row(**changes: Any) -> Any:
-    return request("sum", **{"x": np.float32([[1, 2]]), "ids": np.int64([3]), "name": [b"abc"], **changes})
+    inputs = {"x": np.array([[1, 2]], np.float32), "ids": np.array([3], np.int64), "name": [b"abc"]}
+    return request("sum", **{**inputs, **changes})
 
 
 def refusal(call: Any, made: Any) -> Tuple[Any, str]:
@@ -88,7 +89,7 @@ def test_version_and_label(channel: Any) -> None:
         (lambda: row(q=[1.0]), "INVALID_ARGUMENT", "Sent extra: {q}. Missing but required: {}."),
         (lambda: request("sum", x=[[1.0, 2.0]]), "INVALID_ARGUMENT", "Missing but required: {ids,name}."),
         # The tensors are numbered in the order of their names: ids, name, x.
-        (lambda: row(x=np.int64([[1, 2]])), "INVALID_ARGUMENT", "Expects arg[2] to be float but int64 is provided"),
+        (lambda: row(x=np.array([[1]], np.int64)), "INVALID_ARGUMENT", "arg[2] to be float but int64 is provided"),
     ],
 )
 def test_bad_request(channel: Any, made: Any, code: str, text: str) -> None:
@@ -162,7 +163,7 @@ def test_messages_above_four_megabytes(channel: Any) -> None:
 
 
 def test_op_error_keeps_its_code_and_text(channel: Any) -> None:
-    made = request("sum", "one", x=np.float32([[1, 2, 3]]))
+    made = request("sum", "one", x=np.array([[1, 2, 3]], np.float32))
     status, details = refusal(stub(channel).Predict, made)
     assert status is grpc.StatusCode.INVALID_ARGUMENT
     assert details.startswith("Matrix size-incompatible: In[0]: [1,3], In[1]: [2,1]")
@@ -190,7 +191,8 @@ def test_status(channel: Any) -> None:
     made = get_model_status_pb2.GetModelStatusRequest()
     made.model_spec.name = "sum"
     told, = models.GetModelStatus(made, timeout=30).model_version_status
-    assert (told.version, told.state, told.status.error_code) == (3, get_model_status_pb2.ModelVersionStatus.AVAILABLE, 0)
+    available = get_model_status_pb2.ModelVersionStatus.AVAILABLE
+    assert (told.version, told.state, told.status.error_code) == (3, available, 0)
     made.model_spec.name = "nope"
     assert refusal(models.GetModelStatus, made) == (
         grpc.StatusCode.NOT_FOUND, "Could not find any versions of model nope"

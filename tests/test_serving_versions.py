@@ -6,6 +6,7 @@ import shutil
 import socket
 import threading
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Iterator, List, Optional
 
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 
 from serving.client.client import Client
-from serving.client.errors import NotFound, Refused
+from serving.client.errors import NotFound, Refused, Unavailable
 from serving.client.grpc_transport import GrpcTransport
 from serving.client.rest_transport import RestTransport
 from serving.launch import model_config
@@ -23,6 +24,12 @@ from signatures.errors import UsageError
 from tests.fixtures_serving import Address, free_port, save_sum, wait_until
 
 ROW = {"x": [[1.0, 2.0]], "ids": [3], "name": ["abc"]}  # scores 6 in `sum`, 106 in `other_sum`
+
+
+def start(**flags: Any) -> None:
+    """Starts a server that is expected not to start."""
+    with running(**flags):
+        pass
 
 
 @contextmanager
@@ -52,6 +59,10 @@ def score(asking: Client, version: Optional[int] = None) -> float:
     return float(asking.predict("sum", ROW, version=version).outputs["score"][0])
 
 
+def _reached(server: Any, wanted: List[Any]) -> bool:
+    return set(wanted) <= set(states(server))
+
+
 def publish(source: Path, target: Path) -> None:
     """Copies beside the target and renames, as every export does: the server never sees half a version."""
     shutil.copytree(source, target.with_name(f"work-{target.name}"))
@@ -79,7 +90,8 @@ def test_new_version_is_taken_while_requests_run(copy_of: Callable[[str], Path],
             thread.start()
         for version in (4, 5, 6):
             publish(other_sum if version % 2 == 0 else base / "3", base / str(version))
-            wait_until(lambda v=version: (v, "AVAILABLE") in states(server) and (v - 1, "END") in states(server))
+            wanted = [(version, "AVAILABLE"), (version - 1, "END")]
+            wait_until(partial(_reached, server, wanted))
         stop.set()
         for thread in threads:
             thread.join()
@@ -100,7 +112,8 @@ def test_broken_version_leaves_the_old_one(copy_of: Callable[[str], Path], other
         (base / "work-5").rename(base / "5")
         wait_until(lambda: (5, "END") in states(server))
         assert score(asking) == 106.0
-        told = httpx.get(f"http://127.0.0.1:{server.flags.rest_api_port}/v1/models/sum/versions/5", trust_env=False).json()
+        url = f"http://127.0.0.1:{server.flags.rest_api_port}/v1/models/sum/versions/5"
+        told = httpx.get(url, trust_env=False).json()
         assert told["model_version_status"][0]["status"]["error_code"] != "OK"
         with pytest.raises(NotFound):
             score(asking, version=5)
@@ -161,7 +174,7 @@ def test_warm_up_records_are_replayed_and_a_bad_one_refuses_the_version(
     with running(model_name="sum", model_base_path=str(base)) as server, client(server) as asking:
         for version, rows in ((4, [1.0, 2.0]), (5, [1.0, 2.0, 3.0])):
             shutil.copytree(other_sum, base / "work")
-            _write_warm_up(base / "work", np.float32([rows]))
+            _write_warm_up(base / "work", np.array([rows], np.float32))
             (base / "work").rename(base / str(version))
         wait_until(lambda: (5, "END") in states(server))
         told = server.models.status("sum", 5)[0].error
@@ -187,8 +200,7 @@ def test_warm_up_can_be_switched_off(copy_of: Callable[[str], Path]) -> None:
     (base / "3" / "assets.extra").mkdir()
     (base / "3" / "assets.extra" / "tf_serving_warmup_requests").write_bytes(b"this is no TFRecord at all")
     with pytest.raises(UsageError, match="verify your warmup data is in TFRecord format"):
-        with running(model_name="sum", model_base_path=str(base)):
-            pass
+        start(model_name="sum", model_base_path=str(base))
     with running(model_name="sum", model_base_path=str(base), enable_model_warmup=False) as server:
         assert states(server) == [(3, "AVAILABLE")]
 
@@ -221,12 +233,12 @@ def test_policies_and_labels(copy_of: Callable[[str], Path], other_sum: Path, tm
     for policy, expected in policies.items():
         file.write_text(_config(base, f"model_version_policy {{ {policy} }}"), encoding="utf-8")
         with running(model_config_file=str(file)) as server:
-            wait_until(lambda s=server, e=expected: [n for n, state in states(s) if state == "AVAILABLE"] == e)
+            wait_until(partial(_reached, server, [(number, "AVAILABLE") for number in expected]))
+            assert {number for number, _ in states(server)} == set(expected)
     labels = 'model_version_policy { all {} } version_labels { key: "stable" value: 4 }'
     file.write_text(_config(base, labels), encoding="utf-8")
     with pytest.raises(UsageError, match="Request to assign label to version 4 of model sum"):
-        with running(model_config_file=str(file)):
-            pass
+        start(model_config_file=str(file))
     flags = {"model_config_file": str(file), "allow_version_labels_for_unavailable_models": True}
     with running(**flags) as server, client(server) as asking:
         wait_until(lambda: (4, "AVAILABLE") in states(server))
@@ -236,29 +248,34 @@ def test_policies_and_labels(copy_of: Callable[[str], Path], other_sum: Path, tm
 
 def test_reload_request_over_grpc(model_folder: Path, copy_of: Callable[[str], Path]) -> None:
     from google.protobuf import text_format
-    from tensorflow_serving.apis import model_management_pb2, model_service_pb2_grpc
+    from tensorflow_serving.apis import model_management_pb2
 
     base = copy_of("sum")
     with running(model_name="sum", model_base_path=str(base)) as server:
-        with grpc.insecure_channel(f"127.0.0.1:{server.flags.port}") as channel:
-            stub = model_service_pb2_grpc.ModelServiceStub(channel)
-            request = model_management_pb2.ReloadConfigRequest()
-            both = {"sum": base, "echo": model_folder / "echo"}
-            text_format.Parse(model_config(both), request.config)
-            stub.HandleReloadConfigRequest(request, timeout=30)
-            assert states(server, "echo") == [(1, "AVAILABLE")]  # adding a model is synchronous
-            request.config.model_config_list.config[1].base_path = str(base / "nowhere")
-            request.config.model_config_list.config[1].name = "new"
-            with pytest.raises(grpc.RpcError) as caught:
-                stub.HandleReloadConfigRequest(request, timeout=30)
-            error: Any = caught.value
-            assert "1 model(s) did not become available" in error.details()
-            assert states(server) == [(3, "AVAILABLE")]
-            request.config.model_config_list.config[0].base_path = "relative"
-            with pytest.raises(grpc.RpcError) as caught:
-                stub.HandleReloadConfigRequest(request, timeout=30)
-            error = caught.value
-            assert error.code() is grpc.StatusCode.INVALID_ARGUMENT and "absolute path" in error.details()
+        request = model_management_pb2.ReloadConfigRequest()
+        text_format.Parse(model_config({"sum": base, "echo": model_folder / "echo"}), request.config)
+        assert reload(server, request) is None
+        assert states(server, "echo") == [(1, "AVAILABLE")]  # adding a model is synchronous
+        request.config.model_config_list.config[1].base_path = str(base / "nowhere")
+        request.config.model_config_list.config[1].name = "new"
+        error = reload(server, request)
+        assert "1 model(s) did not become available" in error.details()
+        assert states(server) == [(3, "AVAILABLE")]
+        request.config.model_config_list.config[0].base_path = "relative"
+        error = reload(server, request)
+        assert error.code() is grpc.StatusCode.INVALID_ARGUMENT and "absolute path" in error.details()
+
+
+def reload(server: Any, request: Any) -> Any:
+    """The error of a reload request, None when it was done."""
+    from tensorflow_serving.apis import model_service_pb2_grpc
+
+    with grpc.insecure_channel(f"127.0.0.1:{server.flags.port}") as channel:
+        try:
+            model_service_pb2_grpc.ModelServiceStub(channel).HandleReloadConfigRequest(request, timeout=30)
+        except grpc.RpcError as error:
+            return error
+    return None
 
 
 def test_unused_version_is_closed_and_a_used_one_is_not(copy_of: Callable[[str], Path], other_sum: Path) -> None:
@@ -267,7 +284,7 @@ def test_unused_version_is_closed_and_a_used_one_is_not(copy_of: Callable[[str],
         with server.models.serving("sum") as borrowed:
             publish(other_sum, base / "4")
             wait_until(lambda: states(server) == [(4, "AVAILABLE"), (3, "UNLOADING")])
-            assert borrowed.servable.run("one", {"x": np.float32([[1, 2]])}, ["y"])["y"][0] == 21.0
+            assert borrowed.servable.run("one", {"x": np.array([[1, 2]], np.float32)}, ["y"])["y"][0] == 21.0
         wait_until(lambda: states(server) == [(4, "AVAILABLE"), (3, "END")])
 
 
@@ -278,8 +295,7 @@ def test_unsafe_model_is_refused(tmp_path: Path, copy_of: Callable[[str], Path])
     read = tf.function(lambda path: {"content": tf.io.read_file(path[0])}, [tf.TensorSpec([None], tf.string, "path")])
     tf.saved_model.save(module, str(tmp_path / "reader" / "1"), signatures={"serving_default": read})
     with pytest.raises(UsageError, match="SIG204.*--allow_unsafe_models"):
-        with running(model_name="reader", model_base_path=str(tmp_path / "reader")):
-            pass
+        start(model_name="reader", model_base_path=str(tmp_path / "reader"))
     flags = {"model_name": "reader", "model_base_path": str(tmp_path / "reader"), "allow_unsafe_models": True}
     with running(**flags) as server:
         url = f"http://127.0.0.1:{server.flags.rest_api_port}/v1/models/reader:predict"
@@ -305,21 +321,49 @@ def test_op_that_the_server_lacks_fails_at_the_request(copy_of: Callable[[str], 
 def test_input_with_a_default_may_be_left_out_over_grpc_alone(tmp_path: Path) -> None:
     import tensorflow as tf
 
-    @tf.function
-    def scaled(x: Any, factor: Any = tf.constant(3.0)) -> Any:
+    three = tf.constant(3.0)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, "x"), tf.TensorSpec([], tf.float32, "factor")])
+    def scaled(x: Any, factor: Any = three) -> Any:
         return {"y": x * factor}
 
     module = tf.Module()
-    concrete = scaled.get_concrete_function(x=tf.TensorSpec([None], tf.float32), factor=tf.TensorSpec([], tf.float32))
-    tf.saved_model.save(module, str(tmp_path / "default" / "1"), signatures={"serving_default": concrete})
+    module.scaled = scaled
+    tf.saved_model.save(module, str(tmp_path / "default" / "1"), signatures={"serving_default": scaled})
     with running(model_name="default", model_base_path=str(tmp_path / "default")) as server, client(server) as asking:
-        signature = server.models.status("default")[0].servable.signatures["serving_default"]
-        signature.defaults["factor"].CopyFrom(tf.make_tensor_proto(3.0))  # tf 2.16's own saving of defaults varies
         assert asking.predict("default", {"x": [2.0]}).outputs["y"][0] == 6.0
         assert asking.predict("default", {"x": [2.0], "factor": 5.0}).outputs["y"][0] == 10.0
         url = f"http://127.0.0.1:{server.flags.rest_api_port}/v1/models/default:predict"
         answer = httpx.post(url, json={"inputs": {"x": [2.0]}}, trust_env=False)
         assert answer.json() == {"error": "Missing named input: factor in 'inputs' object."}
+
+
+def test_slow_request_times_out_and_a_full_server_says_so(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32, "turns")])
+    def slow(turns: Any) -> Any:
+        matrix = tf.ones([500, 500])
+        for _ in tf.range(turns[0]):
+            matrix = tf.matmul(matrix, matrix) / tf.norm(matrix)
+        return {"y": tf.zeros_like(turns) + tf.cast(matrix[0, 0] * 0, tf.int32)}
+
+    module = tf.Module()
+    module.slow = slow
+    tf.saved_model.save(module, str(tmp_path / "slow" / "1"), signatures={"serving_default": slow})
+    flags = {"model_name": "slow", "model_base_path": str(tmp_path / "slow")}
+    with running(**flags, rest_api_timeout_in_ms=300, grpc_max_threads=1) as server, client(server) as asking:
+        url = f"http://127.0.0.1:{server.flags.rest_api_port}/v1/models/slow:predict"
+        answer = httpx.post(url, json={"inputs": [100_000]}, trust_env=False, timeout=30)
+        assert (answer.status_code, answer.json()) == (504, {"error": "Timed out waiting for notification"})
+        assert httpx.post(url, json={"inputs": [0]}, trust_env=False).json() == {"outputs": [0]}
+        asking.predict("slow", {"turns": [0]})  # knows the contract now
+        busy = threading.Thread(target=asking.predict, args=("slow", {"turns": [400]}))
+        busy.start()
+        wait_until(lambda: server.models.status("slow")[0].users == 1)
+        with pytest.raises(Unavailable):
+            asking.predict("slow", {"turns": [0]})
+        busy.join()
 
 
 def test_memory_is_flat_over_reloads(tmp_path: Path) -> None:
@@ -330,7 +374,7 @@ def test_memory_is_flat_over_reloads(tmp_path: Path) -> None:
     def cycle(times: int) -> int:
         for _ in range(times):
             servable = Servable(path)
-            servable.run("one", {"x": np.float32([[1, 2]])}, ["y"])
+            servable.run("one", {"x": np.array([[1, 2]], np.float32)}, ["y"])
             servable.close()
         return int(Path("/proc/self/statm").read_text().split()[1])
 

@@ -78,7 +78,7 @@ def test_composite_inputs_have_several_tensors(tmp_path: Path) -> None:
 
 
 def test_newest_version_is_taken_by_number(tmp_path: Path) -> None:
-    for version in ("9", "10", "nine"):
+    for version in ("9", "10", "nine", "11²"):
         write(tmp_path / version, EXAMPLE)
     assert read(tmp_path).path.name == "10"
 

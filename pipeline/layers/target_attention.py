@@ -17,7 +17,7 @@ class TargetAttention(keras.layers.Layer):
     """v(q) = sum_j a(k_j, q) k_j with a = MLP([k_j, q, q - k_j, k_j * q]), a scalar; with `softmax`, over the valid j.
 
     The first layer is never applied to the concatenation: with W = (W1; W2; W3; W4) for its parts, it is
-    k (W1 - W3) + q (W2 + W3) + (k * q) W4, which takes three kernels, and the last is folded into that of k or of q.
+    k (W1 - W3) + q (W2 + W3) + (k * q) W4, which takes three kernels and a third of the time.
     """
 
     def __init__(self, units: Sequence[int], *, seed: int, activation: ActivationName, softmax: bool) -> None:
@@ -64,10 +64,10 @@ class TargetAttention(keras.layers.Layer):
         return tf.where(valid, tf.nn.softmax(tf.where(valid, scores, tf.float32.min)), 0.0)
 
     def _of_pairs(self, keys: tf.Tensor, query: tf.Tensor) -> tf.Tensor:
-        """[B, L, H]: the query folded into the kernels, so that k * q never exists."""
-        folded = self._key + query[..., tf.newaxis] * self._product
+        """[B, L, H]: two products, each a quarter of the plain layer's; what the query adds is done once a row."""
+        product = tf.tensordot(keys * query[:, tf.newaxis], self._product, 1)
         constant = tf.matmul(query, self._query) + self._bias
-        return tf.matmul(keys, folded) + constant[:, tf.newaxis]
+        return tf.tensordot(keys, self._key, 1) + product + constant[:, tf.newaxis]
 
     def _of_candidates(self, keys: tf.Tensor, query: tf.Tensor) -> tf.Tensor:
         """[B, N, L, H]: the whole history folded into one kernel for all candidates, so that no pair has an addend."""

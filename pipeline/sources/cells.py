@@ -14,6 +14,7 @@ from signatures.errors import UsageError
 MISSING = {pa.int64(): -1, pa.string(): "", pa.float32(): float("nan")}
 
 _WORDS = {pa.int64(): "a whole number", pa.string(): "text", pa.float32(): "a number"}
+_NO_TIME = "set it: every row needs its time"
 _TIME_CURE = "give Unix seconds or ISO 8601 text such as 2024-05-31T12:00:00"
 _FAILURES = (pa.ArrowInvalid, pa.ArrowNotImplementedError)
 
@@ -45,6 +46,7 @@ def convert(cells: pa.Array, to: pa.DataType, place: Place, list_separator: str)
 def seconds(cells: pa.Array, place: Place) -> pa.Array:
     """Times [n] as Unix seconds, int64: numbers as they are, dates and ISO 8601 text as UTC. None may be missing."""
     cells = _plain(cells)
+    require(pc.is_valid(cells), cells, place, _NO_TIME)
     if pa.types.is_string(cells.type):
         cells = _times_of_text(pc.utf8_trim_whitespace(cells), place)
     if pa.types.is_temporal(cells.type):
@@ -52,7 +54,7 @@ def seconds(cells: pa.Array, place: Place) -> pa.Array:
     if pa.types.is_floating(cells.type):
         cells = pc.floor(cells)
     found = _values(cells, pa.int64(), place)
-    require(pc.is_valid(found), found, place, "set it: every row needs its time")
+    require(pc.is_valid(found), found, place, _NO_TIME)
     return found
 
 

@@ -35,7 +35,7 @@ def columns(path: Path, form: Format) -> Tuple[str, ...]:
 
 
 def batches(path: Path, names: Sequence[str], form: Format) -> Iterator[pa.RecordBatch]:
-    """These columns as text, trimmed, batch by batch; missing cells are null. UsageError for a line of another width."""
+    """These columns as text, trimmed, batch by batch; missing ones are null. UsageError for a line of another width."""
     bad_rows: List[Any] = []
     rows = 0
     try:

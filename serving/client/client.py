@@ -43,8 +43,9 @@ class Client:
 
     def contract(self, target: Target) -> Contract:
         """What a signature takes and gives. Raises RequestError when the model has no such signature."""
-        if target.model in self.manifests:
-            return contracts.from_manifest(self.manifests[target.model], target.signature)
+        manifest = self.manifests.get(target.model)
+        if manifest is not None and target.label is None and target.version in (None, manifest.version):
+            return contracts.from_manifest(manifest, target.signature)
         if target not in self._contracts:
             signatures: Any = self.transport.signatures(target, self.deadline_seconds)
             self._contracts[target] = contracts.from_metadata(target.model, signatures, target.signature)

@@ -51,7 +51,9 @@ def main() -> None:
 def run(name: str, chosen: argparse.Namespace, console: Console) -> List[Any]:
     """One benchmark, printed."""
     if name == "prepare":
-        measured: List[Any] = [prepare.measure(rows) for rows in ((20_000, 200_000) if chosen.quick else (1_000_000, 10_000_000))]
+        measured: List[Any] = [
+            prepare.measure(rows) for rows in ((20_000, 200_000) if chosen.quick else (1_000_000, 10_000_000))
+        ]
         _print(f"preparation; memory grows {prepare.growth(*measured):.2f} times", prepare.table(measured), console)
         return measured
     with tempfile.TemporaryDirectory() as folder:

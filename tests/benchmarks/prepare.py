@@ -54,7 +54,10 @@ def table(measured: Sequence[Measurement]) -> List[List[str]]:
     head = ["rows", "seconds", "rows/s", "peak MiB"]
     return [
         head,
-        *([f"{m.rows:,}", f"{m.seconds:.1f}", f"{m.rows_per_second:,.0f}", f"{m.peak_mebibytes:,.0f}"] for m in measured),
+        *(
+            [f"{m.rows:,}", f"{m.seconds:.1f}", f"{m.rows_per_second:,.0f}", f"{m.peak_mebibytes:,.0f}"]
+            for m in measured
+        ),
     ]
 
 

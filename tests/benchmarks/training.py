@@ -1,4 +1,4 @@
-"""Training speed: examples a second from Parquet, against the same batches held in memory. What is between them is input.
+"""Training speed: examples a second from Parquet, against the same batches in memory. What is between them is input.
 
 Rounds alternate between all models and both ways, so that all meet the same load of the machine.
 """
@@ -43,7 +43,9 @@ def measure(models: Sequence[Built], prepared: Prepared, batches: int = 30, roun
             # The first round traces, and fills the memory.
             if index > 0:
                 seconds[name].append(times)
-    return [_measurement(built, held[built.experiment.model], np.array(seconds[built.experiment.model])) for built in models]
+    return [
+        _measurement(built, held[built.experiment.model], np.array(seconds[built.experiment.model])) for built in models
+    ]
 
 
 def table(measured: Sequence[Measurement]) -> List[List[str]]:
@@ -52,7 +54,13 @@ def table(measured: Sequence[Measurement]) -> List[List[str]]:
     return [
         head,
         *(
-            [m.model, str(m.batch_size), f"{m.examples_per_second:,.0f}", f"{m.in_memory_per_second:,.0f}", f"{m.ratio:.2f}"]
+            [
+                m.model,
+                str(m.batch_size),
+                f"{m.examples_per_second:,.0f}",
+                f"{m.in_memory_per_second:,.0f}",
+                f"{m.ratio:.2f}",
+            ]
             for m in measured
         ),
     ]
