@@ -75,6 +75,7 @@ def _write(planned: Plan, work: Path, console: Console) -> None:
     source, by = planned.source, planned.layout.schema.roles.user if planned.by_user else None
     with progress.stage(console, "Reading rows", source.rows) as advance:
         spooled = spool.write(source, work / "spool", by, advance)
+    pa.default_memory_pool().release_unused()
     with progress.stage(console, "Writing rows", spooled.rows) as advance:
         rows = _write_rows(planned, spooled, work, advance)
     shutil.rmtree(work / "spool")

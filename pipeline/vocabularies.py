@@ -16,7 +16,8 @@ from pipeline.schema import Sequence as SequenceFeature
 Counts = Dict[str, pa.Table]
 """By vocabulary: columns `id` and `count`."""
 
-_MERGED_ROWS = 1 << 20
+_UNMERGED_ROWS = 1 << 16
+"""Counts that may wait to be merged, or as many as there are distinct values: the work stays linear."""
 
 
 def count(folder: Path, layout: Layout) -> Counts:
@@ -85,6 +86,7 @@ class _Counter:
     def __init__(self) -> None:
         self._tables: List[pa.Table] = []
         self._rows = 0
+        self._limit = _UNMERGED_ROWS
 
     def add(self, column: pa.Array) -> None:
         values = column.flatten() if pa.types.is_list(column.type) else column
@@ -93,13 +95,14 @@ class _Counter:
         table = pa.table({"id": found.field("values"), "count": found.field("counts")})
         self._tables.append(table.filter(pc.not_equal(table["id"], missing)))
         self._rows += table.num_rows
-        if self._rows > _MERGED_ROWS:
+        if self._rows > self._limit:
             self._merge()
 
     def _merge(self) -> None:
         merged = pa.concat_tables(self._tables).group_by("id", use_threads=False).aggregate([("count", "sum")])
         self._tables = [pa.table({"id": merged["id"], "count": merged["count_sum"]})]
-        self._rows = 0
+        self._rows = self._tables[0].num_rows
+        self._limit = max(_UNMERGED_ROWS, 2 * self._rows)
 
     def result(self) -> pa.Table:
         self._merge()

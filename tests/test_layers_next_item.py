@@ -37,7 +37,9 @@ def drawn(made: NextItemLoss, targets: List[List[int]], training: bool = True) -
 
 
 def test_what_comes_after_each_cell() -> None:
-    found = next_items(tf.constant([[5, 6, 7, 0], [4, 0, 0, 0], [0, 0, 0, 0]]), tf.constant([3, 1, 0]), tf.constant([9, 8, 3]))
+    found = next_items(
+        tf.constant([[5, 6, 7, 0], [4, 0, 0, 0], [0, 0, 0, 0]]), tf.constant([3, 1, 0]), tf.constant([9, 8, 3])
+    )
     assert found.numpy().tolist() == [[6, 7, 9, 0], [8, 0, 0, 0], [0, 0, 0, 0]]
 
 

@@ -76,6 +76,17 @@ def silent(**parameters: Any) -> SASRec:
     return made
 
 
+def vivid(**parameters: Any) -> SASRec:
+    """A model with large weights and biases of every size, in which no two vectors are nearly the same."""
+    made = model(**parameters)
+    made(features([[2]]))
+    for variable in (*made.embeddings.variables, made.positions):
+        variable.assign(50.0 * variable)
+    if made.biases is not None:
+        made.biases.variables[0].assign(tf.range(float(ITEMS + 2))[:, tf.newaxis])
+    return made
+
+
 def test_an_item_changes_no_state_before_it() -> None:
     made = model()
     before, after = (made.states(features([[2, 3, 4, *tail]])) for tail in ([5, 6, 7], [8, 9, 2]))
@@ -84,7 +95,7 @@ def test_an_item_changes_no_state_before_it() -> None:
 
 
 def test_padding_changes_nothing() -> None:
-    made = model()
+    made = vivid()
     alone, together = made.states(features([[2, 3]])), made.states(features([[2, 3], [4, 5, 6, 7, 8]]))
     assert alone.shape[1] == 2
     np.testing.assert_allclose(together[:1, :2], alone, atol=1e-6)
@@ -123,10 +134,7 @@ def test_the_input_is_scaled_and_the_output_normalised() -> None:
 
 
 def test_the_logit_is_the_last_state_times_the_items_vector_and_its_bias() -> None:
-    made = model()
-    encoded = features([[2, 3, 4], [5]], items=[6, 7])
-    made(encoded)
-    made.biases.variables[0].assign(tf.range(float(ITEMS + 2))[:, tf.newaxis])
+    made, encoded = vivid(), features([[2, 3, 4], [5]], items=[6, 7])
     states, table = made.states(encoded).numpy(), made.embeddings.all_rows("film").numpy()
     expected = [states[0, 2] @ table[6] + 6, states[1, 0] @ table[7] + 7]
     np.testing.assert_allclose(made(encoded)["next"], expected, rtol=1e-5)
@@ -135,14 +143,14 @@ def test_the_logit_is_the_last_state_times_the_items_vector_and_its_bias() -> No
 
 
 def test_without_bias_the_logit_is_the_dot_product_alone() -> None:
-    made, encoded = model(item_bias=False), features([[2, 3]], items=[6])
+    made, encoded = vivid(item_bias=False), features([[2, 3]], items=[6])
     expected = made.states(encoded).numpy()[0, 1] @ made.embeddings.all_rows("film").numpy()[6]
     assert made(encoded)["next"].numpy()[0] == pytest.approx(expected, rel=1e-5)
     assert made.user_embedding(encoded).shape == (1, 8)
 
 
 def test_rank_scores_each_candidate() -> None:
-    made, history = model(), features([[2, 3, 4], [5]])
+    made, history = vivid(), features([[2, 3, 4], [5]])
     ranked = made.rank(history, {"film": tf.constant([[6, 7], [8, 9]])})["next"].numpy()
     for column, items in enumerate(([6, 8], [7, 9])):
         np.testing.assert_allclose(ranked[:, column], made({**history, "film": tf.constant(items)})["next"], rtol=1e-5)
@@ -150,12 +158,9 @@ def test_rank_scores_each_candidate() -> None:
 
 @pytest.mark.parametrize("width", [0, MAXIMUM])
 def test_no_history_leaves_the_bias(width: int) -> None:
-    made = model()
     encoded = features([[]], items=[3], width=width)
     encoded["watched"] = tf.cast(encoded["watched"], tf.int32)
-    made(encoded)
-    made.biases.variables[0].assign(tf.range(float(ITEMS + 2))[:, tf.newaxis])
-    assert made(encoded)["next"].numpy().tolist() == [3.0]
+    assert vivid()(encoded)["next"].numpy().tolist() == [3.0]
 
 
 def test_scores_of_zero_cost_two_log_two_a_position() -> None:
@@ -170,14 +175,12 @@ def test_every_position_and_the_label_are_predicted_among_all_items() -> None:
 
 
 def test_the_loss_by_hand() -> None:
-    made, history = model(loss="full_softmax"), [2, 3, 4]
+    made, history = vivid(loss="full_softmax"), [2, 3, 4]
     encoded = features([history])
-    made(encoded)
-    made.biases.variables[0].assign(0.1 * tf.range(float(ITEMS + 2))[:, tf.newaxis])
     states, table = made.states(encoded).numpy()[0], made.embeddings.all_rows("film").numpy()
     expected = 0.0
     for state, target in zip(states, [3, 4, 8]):
-        scores = table[2:] @ state + 0.1 * np.arange(2, ITEMS + 2)
+        scores = table[2:] @ state + np.arange(2, ITEMS + 2)
         expected += np.log(np.exp(scores).sum()) - scores[target - 2]
     np.testing.assert_allclose(losses(made, [history], [8]), [expected / MAXIMUM], rtol=1e-5)
 

@@ -101,8 +101,8 @@ def test_an_item_that_stands_twice_is_no_negative_of_itself() -> None:
 
 
 def test_a_rare_negative_counts_for_more() -> None:
-    # All cosines 0; item 2 is in every batch, item 3 in one of ten. Corrected logits 0 - log 1 = 0 and 0 - log 0.1 = log 10:
-    # row of 2: log(1 + 10); row of 3: log(1 + 10) - log 10. With the wrong sign it would be the other way round.
+    # All cosines 0; item 2 is in every batch, item 3 in one of ten. Corrected: 0 - log 1 = 0 and 0 - log 0.1 = log 10.
+    # Row of 2: log(1 + 10); row of 3: log(1 + 10) - log 10. With the wrong sign it would be the other way round.
     made = model(temperature=1.0)
     assume(made, {2: 1.0, 3: 0.1})
     expected = [math.log(11), math.log(11) - math.log(10)]
@@ -122,7 +122,7 @@ def test_an_equal_probability_for_all_changes_nothing() -> None:
     results = []
     for made in (plain, corrected):
         if made is corrected:
-            assume(made, {item: 0.02 for item in items})
+            assume(made, dict.fromkeys(items, 0.02))
         with tf.GradientTape() as tape:
             loss = made.losses(batch(items), training=False)["watched"]
         results.append((loss, tape.gradient(loss, made.trainable_variables)))
@@ -133,7 +133,7 @@ def test_an_equal_probability_for_all_changes_nothing() -> None:
 
 def test_with_every_item_once_it_is_the_softmax_over_all_items() -> None:
     made, items = model(), [2, 3, 4, 5]
-    assume(made, {item: 1 / 4 for item in items})
+    assume(made, dict.fromkeys(items, 1 / 4))
     encoded = features(items)
     every = {name: tf.stack([encoded[name]] * 4) for name in ("item_id", "genres", "genres_length")}
     logits = made.rank(encoded, every)["watched"].numpy()
@@ -179,9 +179,6 @@ def test_a_tower_reads_its_own_side_only() -> None:
 @pytest.mark.parametrize("pooling", ["mean", "attention"])
 def test_order_matters_to_attention_alone(pooling: str) -> None:
     made = model(history_pooling=pooling)
-    for variable in made.trainable_variables:
-        if "recency" in variable.name:
-            variable.assign(tf.range(5.0))
     one = {**features([2]), "history": tf.constant([[2, 3, 4]]), "history_length": tf.constant([3])}
     made(one)
     for variable in made.trainable_variables:
@@ -196,13 +193,11 @@ def test_the_towers_start_differently() -> None:
     made = model()
     made(features([2]))
     tensors = [v.numpy() for v in made.trainable_variables if "kernel" in v.name]
-    assert not any(
-        a.shape == b.shape and np.allclose(a, b) for i, a in enumerate(tensors) for b in tensors[i + 1 :]
-    )
+    assert not any(a.shape == b.shape and np.allclose(a, b) for i, a in enumerate(tensors) for b in tensors[i + 1 :])
 
 
-def test_a_batch_of_one_has_nothing_to_tell_apart() -> None:
-    assert model().losses(batch([2]), training=True)["watched"].numpy().tolist() == [0.0]
+def test_a_batch_of_one_item_has_nothing_to_tell_apart() -> None:
+    assert model().losses(batch([2, 2]), training=True)["watched"].numpy().tolist() == [0.0, 0.0]
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])

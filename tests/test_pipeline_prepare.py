@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
@@ -215,6 +217,32 @@ def test_ctrl_c_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.Monkey
         prepare.prepare(None, home / "other", options(tmp_path), QUIET)
     assert names(home) == ["out"]
     assert prepared.load(home / "out").facts == first.facts
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_process_that_is_stopped_leaves_no_half_folder(tmp_path: Path, number: signal.Signals) -> None:
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from pipeline.preparation import Options; from pipeline.prepare import prepare\n"
+        "from pipeline.sources.synthetic import Size\n"
+        "prepare('synthetic', Path(sys.argv[1]), Options(size=Size(users=100_000)))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "out")], cwd=Path(__file__).parent.parent, stderr=subprocess.DEVNULL
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob(".out.work-*/spool/*")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert process.poll() is None
+        process.send_signal(number)
+        assert process.wait(60) != 0
+    finally:
+        process.kill()
+    left = [] if number == signal.SIGINT else [f".out.work-{process.pid}"]
+    assert names(tmp_path) == left
+    prepare.prepare("synthetic", tmp_path / "out", Options(size=Size(users=5, items=20)), QUIET)
+    assert names(tmp_path) == ["out"]
 
 
 def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ class DINConfig(Config):
     """paper: weights as they are, so intensity is kept; softmax: weights that sum to 1 over the history."""
     attention_units: Tuple[int, ...] = pydantic.Field((80, 40), min_length=1)
     """Of the hidden layers of a."""
-    attention_activation: ActivationName = "dice"
+    attention_activation: ActivationName = "sigmoid"
     """Of those layers."""
     hidden_units: Tuple[int, ...] = pydantic.Field((200, 80), min_length=1)
     """Of the hidden layers of the output MLP."""

@@ -77,9 +77,12 @@ class TwoTower(keras.Model):
         self._schema, self._task, self._label = space.schema, tasks[0].name, tasks[0].label
         self._item = str(space.schema.roles.item)
         columns, width = embedded_columns(space.schema), config.embedding_width
-        self.embeddings = EmbeddingCollection(space, columns, width, seed=derive(seed, "v"))
+        # Vectors of length 1 or so: of a tiny output, normalisation makes a gradient that is as much too large.
+        deviation = width**-0.5
+        self.embeddings = EmbeddingCollection(space, columns, width, seed=derive(seed, "v"), deviation=deviation)
         self._pools = _pools(space.schema, config, seed)
-        self.fields = Fields(space, width, seed=derive(seed, "v"), leave_out=tuple(self._pools))
+        pooled = tuple(self._pools)
+        self.fields = Fields(space, width, seed=derive(seed, "v"), deviation=deviation, leave_out=pooled)
         self._user_tower = Tower(config, seed=derive(seed, "user"))
         self._item_tower = Tower(config, seed=derive(seed, "item"))
         self._temperature = config.temperature

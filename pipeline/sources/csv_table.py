@@ -13,7 +13,8 @@ import pyarrow.csv
 from pipeline.sources.table_format import Format, first_line
 from signatures.errors import UsageError
 
-_BLOCK_BYTES = 1 << 23
+_BLOCK_BYTES = 1 << 20
+"""Read at once; dozens of blocks are read ahead."""
 
 
 def columns(path: Path, form: Format) -> Tuple[str, ...]:
