@@ -75,7 +75,7 @@ class Checkpoints:
             status = self._checkpoint.read(str(folders[-1] / "variables"))
             status.assert_existing_objects_matched()
             status.expect_partial()
-        except (pydantic.ValidationError, tf.errors.OpError, AssertionError, ValueError, OSError) as error:
+        except (pydantic.ValidationError, tf.errors.OpError, AssertionError, LookupError, ValueError, OSError) as error:
             reason = str(error).splitlines()[0]
             raise UsageError(
                 f"checkpoint {folders[-1]} does not fit this model or is damaged ({reason}); train with --restart"

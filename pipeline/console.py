@@ -49,7 +49,7 @@ def prepare(
     separator: Annotated[Optional[str], typer.Option(help="Of a CSV file; a comma, or a tab in .tsv files.")] = None,
     header: Annotated[Optional[str], typer.Option(help="a,b,c: column names of a CSV file that has none.")] = None,
     missing: Annotated[Optional[List[str]], typer.Option(help="Text of a missing CSV cell; may be repeated.")] = None,
-    split: Annotated[Optional[str], typer.Option(help="leave_one_out, time or random.")] = None,
+    split: Annotated[Optional[str], typer.Option(help="leave_one_out, time, order or random.")] = None,
     validation_fraction: Annotated[
         float, typer.Option(help="Share of rows, for the splits other than leave_one_out.")
     ] = 0.1,

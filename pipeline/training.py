@@ -124,7 +124,8 @@ class _Loop:
             bar = progress.add_task("", total=self._steps(), title=self.built.experiment.model, figures="")
             while not state.finished:
                 self._epoch(state, _Batches(state, self, stop, progress, bar))
-                record = {**self._fit_figures(), **validate(), "learning_rate": state.learning_rate}
+                figures = self._fit_figures(state)
+                record = {**figures, **validate(), "learning_rate": state.learning_rate}
                 self._judge(state, record)
                 with writer.as_default(step=state.epoch):
                     for name, value in record.items():
@@ -153,16 +154,18 @@ class _Loop:
                 raise _what_the_input_said(error) from error
         callback.leave_if_asked()
 
-    def _fit_figures(self) -> Dict[str, float]:
-        return {metric.name: float(metric.result()) for metric in self.built.graph.metrics}
+    def _fit_figures(self, state: RunState) -> Dict[str, float]:
+        """Mean losses of the epoch. Raises UsageError when they are no numbers: nothing after it would make sense."""
+        figures = {metric.name: float(metric.result()) for metric in self.built.graph.metrics}
+        if not math.isfinite(figures["loss"]):
+            raise UsageError(
+                f"the loss of epoch {state.epoch + 1} is {figures['loss']}; lower training.learning_rate "
+                f"(now {state.learning_rate:g}) or set training.clip_norm"
+            )
+        return figures
 
     def _judge(self, state: RunState, record: Dict[str, float]) -> None:
         """Counts the epoch, keeps the best, lowers the learning rate or stops."""
-        if not math.isfinite(record["loss"]):
-            raise UsageError(
-                f"the loss of epoch {state.epoch + 1} is {record['loss']}; lower training.learning_rate "
-                f"(now {state.learning_rate:g}) or set training.clip_norm"
-            )
         state.epoch, state.batch = state.epoch + 1, 0
         state.history.append({"epoch": float(state.epoch), **record})
         figure = record[self.training.monitor]

@@ -56,6 +56,12 @@ class TrainingGraph(keras.Model):
         return total, by_task
 
     def train_step(self, batch: TrainingBatch) -> Dict[str, tf.Tensor]:
+        # At the end of the data Keras starts one step more, which fails for want of a batch. Whatever counts or draws
+        # must wait for one: a random state that moves in the meantime is not the one that a resumed run starts from.
+        with tf.control_dependencies(tf.nest.flatten(batch)):
+            return self._step(batch)
+
+    def _step(self, batch: TrainingBatch) -> Dict[str, tf.Tensor]:
         with tf.GradientTape() as tape:
             total, by_task = self.loss_of(batch, training=True)
             scaled = self._scale(total)

@@ -71,7 +71,8 @@ def silent(**parameters: Any) -> SASRec:
     """A model whose scores are all 0."""
     made = model(**parameters)
     made(features([[2]]))
-    for variable in (*made.embeddings.variables, *made.biases.variables):
+    tables = [made.embeddings] if made.biases is None else [made.embeddings, made.biases]
+    for variable in [variable for table in tables for variable in table.variables]:
         variable.assign(tf.zeros_like(variable))
     return made
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from typing import Any, Dict, List
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -12,12 +13,13 @@ import tf_keras as keras
 
 from pipeline.batches import TrainingBatch
 from pipeline.encoding import FeatureSpace, Table
+from pipeline.layers.frequency import Frequency
 from pipeline.models.two_tower import SPEC, TwoTower, TwoTowerConfig
 from pipeline.schema import Schema, parse
 from signatures.errors import UsageError
 
 E = math.e
-FEATURES = [
+FEATURES: List[Dict[str, Any]] = [
     {"name": "user_id", "kind": "categorical", "side": "user"},
     {"name": "age", "kind": "numeric", "side": "user"},
     {"name": "hour", "kind": "categorical", "side": "context"},
@@ -62,18 +64,23 @@ def batch(items: List[int], labels: Any = None) -> TrainingBatch:
     return TrainingBatch(features(items), {"click": tf.constant(values)}, {}, {})
 
 
+def frequency(made: TwoTower) -> Frequency:
+    assert made._frequency is not None
+    return made._frequency
+
+
 def losses(made: TwoTower, user: Any, item: Any, items: List[int], labels: Any = None) -> np.ndarray:
     """Of rows whose towers are given, outside training."""
-    made._towers = lambda features, training: (tf.constant(user), tf.constant(item))
-    return made.losses(batch(items, labels), training=False)["watched"].numpy()
+    with mock.patch.object(made, "_towers", return_value=(tf.constant(user), tf.constant(item))):
+        return made.losses(batch(items, labels), training=False)["watched"].numpy()
 
 
 def assume(made: TwoTower, probabilities: Dict[int, float]) -> None:
     """Sets the estimate of these rows."""
     rows = list(probabilities)
-    made._frequency.sightings.scatter_update(tf.IndexedSlices([1] * len(rows), rows))
+    frequency(made).sightings.scatter_update(tf.IndexedSlices([1] * len(rows), rows))
     gaps = [1 / p for p in probabilities.values()]
-    made._frequency.mean_gap.scatter_update(tf.IndexedSlices(gaps, rows))
+    frequency(made).mean_gap.scatter_update(tf.IndexedSlices(gaps, rows))
 
 
 X, Y = [1.0, 0.0], [0.0, 1.0]
@@ -151,10 +158,10 @@ def test_serving_knows_nothing_of_frequencies() -> None:
 def test_only_training_counts_sightings() -> None:
     made = model()
     made.losses(batch([2, 3]), training=False)
-    assert made._frequency.step.numpy() == 0
+    assert frequency(made).step.numpy() == 0
     made.losses(batch([2, 3, 3]), training=True)
-    assert made._frequency.step.numpy() == 1
-    assert made._frequency.sightings.numpy().tolist() == [0, 0, 1, 1, 0, 0]
+    assert frequency(made).step.numpy() == 1
+    assert frequency(made).sightings.numpy().tolist() == [0, 0, 1, 1, 0, 0]
 
 
 def test_embeddings_are_of_length_one_and_multiply_to_the_logit() -> None:
