@@ -51,7 +51,7 @@ def demo(places: Places, dataset: Optional[str], user: Optional[str], settings: 
     for model in MODELS:
         verbs.train(places, model, name, None, settings, restart=False)
     console.rule("3 evaluation")
-    verbs.evaluate(places, MODELS, name, "test", Protocol())
+    verbs.evaluate(places, MODELS, name, "test", Protocol(full_ranking=False))
     console.rule("4 export")
     for model in MODELS:
         verbs.export(places, model, name, (), allow_breaking=False)

@@ -143,18 +143,27 @@ def scorer(built: Built, prepared: Prepared) -> ModelScorer:
 
 
 def _figures(places: Places, prepared: Prepared, model: str, built: Built, console: Console) -> exports.Figures:
-    """Of the test part, evaluated now unless it was since the model was trained."""
-    saved = places.run(prepared, model) / "evaluation_test.json"
-    trained = training.best_time(places.run(prepared, model))
-    if saved.is_file() and saved.stat().st_mtime >= trained:
-        found = evaluation_files.load(saved)
-    else:
+    """Of the test part, evaluated now unless it was, alone or beside others, since the model was trained."""
+    found = _evaluated(places.run(prepared, model), model)
+    if found is None:
         console.print("evaluating on the test part, as the metric gate needs it")
         found = evaluations.evaluate(prepared, {model: scorer(built, prepared)}, "test", Protocol(full_ranking=False))
     popularity = found.answers.get(evaluation_files.POPULARITY)
     return exports.Figures(
         evaluation_files.flat(found.answers[model]), evaluation_files.flat(popularity) if popularity else {}
     )
+
+
+def _evaluated(run: Path, model: str) -> Optional[Evaluation]:
+    """The newest evaluation of what the run's best checkpoint holds."""
+    trained = training.best_time(run)
+    saved = [folder / "evaluation_test.json" for folder in (run, run.parent)]
+    fresh = [path for path in saved if path.is_file() and path.stat().st_mtime >= trained]
+    for path in sorted(fresh, key=lambda each: each.stat().st_mtime, reverse=True):
+        found = evaluation_files.load(path)
+        if model in found.answers and found.protocol == Protocol(full_ranking=found.protocol.full_ranking):
+            return found
+    return None
 
 
 def _print_gates(gates: Tuple[Gate, ...], console: Console) -> None:

@@ -6,6 +6,7 @@ import re
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from pipeline import console, demo
@@ -31,7 +32,7 @@ def test_the_demo_ends_with_ten_films_of_both_transports(
         console.main()
     shown = capsys.readouterr().out
     assert end.value.code == 0, shown
-    places = re.findall(r"^│ +(\d+) │ (.+?) +│ +(-?[\d.]+) │ +([\d.]+) │ +([\d.]+) │$", shown, re.MULTILINE)
+    places = re.findall(r"^│ +(\d+) +│ (.+?) +│ +(-?[\d.]+) +│ +([\d.]+) +│ +([\d.]+) +│$", shown, re.MULTILINE)
     assert [int(place[0]) for place in places] == list(range(1, 11)), shown
     assert all(over_grpc == over_rest for *_, over_grpc, over_rest in places)
     scores = [float(place[3]) for place in places]
@@ -62,7 +63,7 @@ def test_without_data_the_synthetic_set_is_announced_loudly(
     from pipeline.sources import locate
 
     def unreachable(url: str) -> bytes:
-        raise locate.httpx.ConnectError("no network")
+        raise httpx.ConnectError("no network")
 
     monkeypatch.setattr(locate, "_fetch", unreachable)
     monkeypatch.delenv("SIGNET_DATA_DIR", raising=False)
