@@ -5,9 +5,11 @@ Only the first ever sees a label, a mask or a weight; the second is made from fe
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 from typing import Any, Tuple
 
+import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
@@ -83,7 +85,11 @@ def optimizer(training: Training) -> keras.optimizers.Optimizer:
 
 def seed_everything(seed: int) -> None:
     """Fixes what is drawn outside our own seeds, and the order of reductions, on one machine."""
-    keras.utils.set_random_seed(derive(seed, "global"))
+    # Not Keras' set_random_seed: from then on its layers draw seeds in a way that Python 3.12 refuses.
+    drawn = derive(seed, "global")
+    random.seed(drawn)
+    np.random.seed(drawn)
+    tf.random.set_seed(drawn)
     tf.config.experimental.enable_op_determinism()
 
 
