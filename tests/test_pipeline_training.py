@@ -88,7 +88,13 @@ def test_a_finished_run_is_not_trained_again(tiny_prepared: Prepared, tmp_path: 
 
 
 def test_it_stops_without_gain_and_keeps_the_best(tiny_prepared: Prepared, tmp_path: Path) -> None:
-    made = experiment("deepfm", "training.epochs=9", "training.patience=2", "training.plateau_patience=1")
+    made = experiment(
+        "deepfm",
+        "training.epochs=9",
+        "training.patience=2",
+        "training.plateau_patience=1",
+        "training.plateau_factor=0.5",
+    )
     trained = training.train(made, tiny_prepared, tmp_path, scripted([0.5, 0.7, 0.6, 0.65, 0.9]))
     assert (trained.state.epoch, trained.state.best_epoch, trained.state.best) == (4, 2, 0.7)
     rates = [record["learning_rate"] for record in trained.state.history]
