@@ -4,7 +4,6 @@
 #   PYTHON                       the Python that `make setup` uses: make setup PYTHON=/path/to/python3.11
 
 .DEFAULT_GOAL := help
-export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed

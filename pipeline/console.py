@@ -5,6 +5,7 @@ Verbs import what they need when they run: `signet lint` must not wait for Tenso
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import List, Optional
@@ -61,7 +62,7 @@ def prepare(
     data: Data = DATA,
 ) -> None:
     """Turn raw rows into Parquet, vocabularies and statistics; does nothing when nothing changed."""
-    from pipeline import commands_prepare
+    from pipeline.preparation import command
 
     columns = tuple(header.split(",")) if header is not None else None
     choices = {
@@ -74,7 +75,7 @@ def prepare(
         "maximum_history": maximum_history,
         "seed": seed,
     }
-    commands_prepare.run(dataset, choices, output, data)
+    command.run(dataset, choices, output, data)
 
 
 @app.command()
@@ -218,6 +219,7 @@ app.command("status")(serving_commands.status)
 
 def main() -> None:
     """Entry point: bad input becomes one sentence and exit code 2."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what matters comes as an exception
     try:
         app()
     except UsageError as error:

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline import verbs
-from pipeline.evaluation import Protocol
+from pipeline.evaluation.results import Protocol
 from pipeline.places import Places
 from pipeline.prepared import Prepared
 from pipeline.recommend import Recommended, recommend

@@ -9,8 +9,8 @@ from typing import Optional
 from rich.console import Console
 
 from pipeline import prepared as prepared_data
-from pipeline.preparation import Options
-from pipeline.prepare import prepare
+from pipeline.preparation.options import Options
+from pipeline.preparation.prepare import prepare
 from pipeline.prepared import Prepared
 from pipeline.sources import locate
 from signatures.errors import UsageError

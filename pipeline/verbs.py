@@ -10,18 +10,19 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from pipeline import evaluate as evaluations
-from pipeline import evaluation as evaluation_files
 from pipeline import experiment as experiments
 from pipeline import export as exports
 from pipeline import items as item_files
-from pipeline import report, training
+from pipeline import training
 from pipeline.builder import Built
-from pipeline.evaluation import Evaluation, Protocol
+from pipeline.evaluation import evaluate as evaluations
+from pipeline.evaluation import report
+from pipeline.evaluation import results as evaluation_files
+from pipeline.evaluation.results import Evaluation, Protocol
+from pipeline.evaluation.scoring import ModelScorer
 from pipeline.places import Places
 from pipeline.prepared import Part, Prepared
 from pipeline.schema import describe
-from pipeline.scoring import ModelScorer
 from signatures.errors import UsageError
 from signatures.manifest import Gate
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from rich.console import Console
 
-from pipeline.preparation import Options
-from pipeline.prepare import prepare
+from pipeline.preparation.options import Options
+from pipeline.preparation.prepare import prepare
 from pipeline.prepared import Prepared
 from pipeline.sources.synthetic import Size
 

@@ -18,8 +18,8 @@ from pipeline.export import Figures, export
 from pipeline.gates import TOLERANCE, tile
 from pipeline.items import load as load_items
 from pipeline.models import registry
-from pipeline.preparation import Options
-from pipeline.prepare import prepare
+from pipeline.preparation.options import Options
+from pipeline.preparation.prepare import prepare
 from pipeline.prepared import Prepared
 from serving.client.client import Client
 from serving.client.grpc_transport import GrpcTransport

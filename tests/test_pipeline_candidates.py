@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline import candidates
-from pipeline.candidates import Draw
+from pipeline.evaluation import candidates
+from pipeline.evaluation.candidates import Draw
 from pipeline.items import ItemTable, Seen
 
 

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pytest
 from rich.console import Console
 
-from pipeline import checks, entities, histories, prepare, splits
-from pipeline.histories import Cells, Events
-from pipeline.layout import Layout
-from pipeline.learning import Learned, learn
-from pipeline.preparation import Options
+from pipeline.preparation import checks, entities, histories, prepare, splits
+from pipeline.preparation.histories import Cells, Events
+from pipeline.preparation.layout import Layout
+from pipeline.preparation.learning import Learned, learn
+from pipeline.preparation.options import Options
 from pipeline.sources.synthetic import Size
 from signatures.errors import UsageError
 

@@ -9,15 +9,15 @@ from typing import Any, Dict, List, Optional
 import numpy as np
 import pytest
 
-from pipeline import evaluation as evaluations
 from pipeline import items as item_files
 from pipeline import rows as row_files
-from pipeline import scoring
-from pipeline.evaluate import ask, evaluate, validate
-from pipeline.evaluation import POPULARITY, Evaluation, Protocol, flat
+from pipeline.evaluation import results as evaluations
+from pipeline.evaluation import scoring
+from pipeline.evaluation.evaluate import ask, evaluate, validate
+from pipeline.evaluation.results import POPULARITY, Evaluation, Protocol, flat
+from pipeline.evaluation.scoring import ModelScorer
 from pipeline.prepared import Prepared
 from pipeline.rows import Rows
-from pipeline.scoring import ModelScorer
 from signatures.errors import UsageError
 from tests import built_models, prepared_folder
 
@@ -435,8 +435,8 @@ def test_a_scorer_without_items_predicts_and_says_why_it_cannot_rank(tiny_prepar
 def test_popularity_on_movielens_has_the_known_figures(data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     from rich.console import Console
 
-    from pipeline.preparation import Options
-    from pipeline.prepare import prepare
+    from pipeline.preparation.options import Options
+    from pipeline.preparation.prepare import prepare
 
     monkeypatch.setenv("SIGNET_DATA_DIR", str(data_dir))
     prepared = prepare("ml-100k", tmp_path / "ml-100k", Options(), Console(quiet=True))

@@ -9,8 +9,8 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import histories
-from pipeline.histories import Events
+from pipeline.preparation import histories
+from pipeline.preparation.histories import Events
 
 Row = Tuple[int, int, int, bool]
 

@@ -7,9 +7,9 @@ from typing import Any, Dict, List
 import pyarrow as pa
 import pytest
 
-from pipeline import layout as layouts
 from pipeline import schema as schemas
-from pipeline.layout import Layout
+from pipeline.preparation import layout as layouts
+from pipeline.preparation.layout import Layout
 from pipeline.sources.movielens_schema import schema as movielens
 from signatures.errors import UsageError
 

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import layout as layouts
-from pipeline import parts, statistics, vocabularies
 from pipeline import schema as schemas
-from pipeline.learning import Learned, learn, require_two_classes
+from pipeline.preparation import layout as layouts
+from pipeline.preparation import parts, statistics, vocabularies
+from pipeline.preparation.learning import Learned, learn, require_two_classes
+from pipeline.preparation.statistics import Moments
 from pipeline.schema import Numeric
 from pipeline.sources import movielens_schema
-from pipeline.statistics import Moments
 from signatures.errors import UsageError
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from pipeline import metrics
+from pipeline.evaluation import metrics
 
 
 def _array(*values: float) -> np.ndarray:

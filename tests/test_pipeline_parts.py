@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import parts
+from pipeline.preparation import parts
 
 SCHEMA = pa.schema([("x", pa.int64()), ("times", pa.list_(pa.int64()))])
 

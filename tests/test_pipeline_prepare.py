@@ -15,8 +15,10 @@ import pytest
 import yaml
 from rich.console import Console
 
-from pipeline import commands_prepare, prepare, prepared, spool
-from pipeline.preparation import Options, parse
+from pipeline import prepared
+from pipeline.preparation import command
+from pipeline.preparation import prepare, spool
+from pipeline.preparation.options import Options, parse
 from pipeline.sources.synthetic import Size
 from signatures.errors import UsageError
 
@@ -223,7 +225,7 @@ def test_ctrl_c_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_a_process_that_is_stopped_leaves_no_half_folder(tmp_path: Path, number: signal.Signals) -> None:
     code = (
         "import sys; from pathlib import Path\n"
-        "from pipeline.preparation import Options; from pipeline.prepare import prepare\n"
+        "from pipeline.preparation.options import Options; from pipeline.preparation.prepare import prepare\n"
         "from pipeline.sources.synthetic import Size\n"
         "prepare('synthetic', Path(sys.argv[1]), Options(size=Size(users=100_000)))"
     )
@@ -250,7 +252,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path) -> None:
     code = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
         "from pathlib import Path; from rich.console import Console\n"
-        "from pipeline.prepare import prepare; from pipeline.preparation import Options\n"
+        "from pipeline.preparation.prepare import prepare; from pipeline.preparation.options import Options\n"
         "from signatures.errors import UsageError\n"
         "try: prepare('synthetic', Path(sys.argv[1]), Options(), Console(quiet=True))\n"
         "except UsageError as error: print(error)"
@@ -308,9 +310,9 @@ def test_a_split_needs_its_columns(tmp_path: Path) -> None:
 def test_the_command_finds_the_folder_and_leaves_out_what_is_not_given(tmp_path: Path) -> None:
     chosen = options(tmp_path)
     flags = {"table": chosen.table, "schema_path": chosen.schema_path, "split": None, "form": {"separator": None}}
-    found = commands_prepare.run(None, flags, None, tmp_path / "data")
+    found = command.run(None, flags, None, tmp_path / "data")
     assert found.folder == tmp_path / "data" / "ten_events"
-    named = commands_prepare.run("mine", flags, None, tmp_path / "data")
+    named = command.run("mine", flags, None, tmp_path / "data")
     assert named.folder == tmp_path / "data" / "mine"
 
 

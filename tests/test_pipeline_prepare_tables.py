@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from pipeline import prepare, prepared, rows
-from pipeline.preparation import Options, parse
+from pipeline import prepared, rows
+from pipeline.preparation import prepare
+from pipeline.preparation.options import Options, parse
 from signatures.errors import UsageError
 
 QUIET = Console(quiet=True)

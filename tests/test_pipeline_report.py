@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from pipeline import evaluation as evaluations
-from pipeline import report
-from pipeline.evaluate import evaluate
-from pipeline.evaluation import POPULARITY, Evaluation, Protocol
+from pipeline.evaluation import report
+from pipeline.evaluation import results as evaluations
+from pipeline.evaluation.evaluate import evaluate
+from pipeline.evaluation.results import POPULARITY, Evaluation, Protocol
+from pipeline.evaluation.tables import Table, detail_tables, main_k, summary_sentence, summary_tables
+from pipeline.evaluation.words import in_words
 from pipeline.prepared import Prepared
-from pipeline.report_tables import Table, detail_tables, main_k, summary_sentence, summary_tables
-from pipeline.report_words import in_words
 from pipeline.rows import Rows
 from signatures.errors import UsageError
 
@@ -236,7 +236,7 @@ def test_an_evaluation_without_ranking_has_a_page_too(evaluation: Evaluation):
 
 def test_many_models_keep_apart(evaluation: Evaluation):
     many = {f"model {i}": evaluation.answers["up"] for i in range(12)}
-    from pipeline.report_plots import _line
+    from pipeline.evaluation.plots import _line
 
     wide = evaluation.model_copy(update={"answers": {POPULARITY: evaluation.answers[POPULARITY], **many}})
     looks = {(str(_line(wide, name)["color"]), str(_line(wide, name)["linestyle"])) for name in wide.answers}

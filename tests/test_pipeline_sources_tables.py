@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from pipeline import prepare
 from pipeline import schema as schemas
-from pipeline.preparation import Options
+from pipeline.preparation import prepare
+from pipeline.preparation.options import Options
 from pipeline.schema import Schema
 from pipeline.sources import json_table, parquet_table, tables
 from pipeline.sources.table_format import Format

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import splits
+from pipeline.preparation import splits
 
 
 def test_the_last_event_is_for_test_and_the_one_before_for_validation() -> None:

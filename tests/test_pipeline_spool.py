@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 
 from pipeline import schema as schemas
-from pipeline import spool
+from pipeline.preparation import spool
+from pipeline.preparation.spool import POSITION
 from pipeline.sources.source import Source
-from pipeline.spool import POSITION
 from signatures.errors import UsageError
 
 SCHEMA = schemas.parse({"name": "t", "features": [{"name": "user", "kind": "categorical", "side": "user"}]}, "test")

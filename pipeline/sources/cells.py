@@ -34,7 +34,7 @@ class Place:
 
 
 def convert(cells: pa.Array, to: pa.DataType, place: Place, list_separator: str) -> pa.Array:
-    """Cells [n] of any type as `to`, a type of `pipeline.layout.raw_types`; a null becomes the missing value.
+    """Cells [n] of any type as `to`, a type of `layout.raw_types`; a null becomes the missing value.
 
     Text becomes a number, or is split at `list_separator`, where that is wanted. UsageError for the first misfit.
     """

@@ -17,7 +17,7 @@ BATCH_ROWS = 65_536
 class Source:
     """Raw data of one data set, not read yet.
 
-    Columns of `batches`, `users` and `items` have the types of `pipeline.layout.raw_types`: ids int64 (missing is -1)
+    Columns of `batches`, `users` and `items` have the types of `layout.raw_types`: ids int64 (missing is -1)
     or string (missing is ""), numbers float32 (missing is NaN), lists of these, without nulls.
     """
 

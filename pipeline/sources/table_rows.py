@@ -8,7 +8,7 @@ from typing import Dict, Optional
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.layout import Layout, raw_types
+from pipeline.preparation.layout import Layout, raw_types
 from pipeline.schema import Bag, Dense, Sequence
 from pipeline.sources import cells
 from pipeline.sources.cells import Place

@@ -10,8 +10,8 @@ from typing import Dict, Iterator, List, Optional, Tuple
 
 import pyarrow as pa
 
-from pipeline import layout as layouts
-from pipeline.layout import Layout
+from pipeline.preparation import layout as layouts
+from pipeline.preparation.layout import Layout
 from pipeline.schema import Schema
 from pipeline.sources import csv_table, json_table, parquet_table
 from pipeline.sources.source import Source

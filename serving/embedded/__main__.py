@@ -23,6 +23,7 @@ def main(arguments: Sequence[str]) -> int:
     if "--help" in arguments or "-h" in arguments:
         print(command_line.usage())
         return 0
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what matters comes as an exception
     try:
         flags, notices = command_line.parse(arguments)
         if flags.version:
@@ -39,7 +40,6 @@ def _serve(flags: command_line.Flags, notices: Sequence[str]) -> int:
     log.info("this is the embedded server, for development and tests; production is TensorFlow Serving")
     for notice in notices:
         log.warning(notice)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what matters comes as an exception
     stop = threading.Event()
     numbers = (signal.SIGTERM, signal.SIGINT)
     previous = [signal.signal(number, lambda *_: stop.set()) for number in numbers]
@@ -59,7 +59,6 @@ def _serve(flags: command_line.Flags, notices: Sequence[str]) -> int:
 
 
 def _print_version() -> int:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what matters comes as an exception
     import tensorflow as tf
 
     print(f"Signet embedded server, TensorFlow Library: {tf.__version__}")

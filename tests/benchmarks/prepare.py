@@ -64,8 +64,8 @@ def table(measured: Sequence[Measurement]) -> List[List[str]]:
 def _prepare(rows: int, folder: Path) -> Measurement:
     from rich.console import Console
 
-    from pipeline.preparation import Options
-    from pipeline.prepare import prepare
+    from pipeline.preparation.options import Options
+    from pipeline.preparation.prepare import prepare
     from pipeline.sources.synthetic import Size
 
     size = Size(users=max(rows // EVENTS_PER_USER, 1), items=ITEMS, events_per_user=EVENTS_PER_USER)

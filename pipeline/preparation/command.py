@@ -7,8 +7,8 @@ from typing import Any, Dict, Optional
 
 from rich.console import Console
 
-from pipeline import preparation
-from pipeline.prepare import find, prepare_source
+from pipeline.preparation import options as preparation
+from pipeline.preparation.prepare import find, prepare_source
 from pipeline.prepared import Prepared
 
 

@@ -8,13 +8,13 @@ from typing import List, Optional, Tuple
 
 import numpy as np
 
-from pipeline import candidates, metrics
-from pipeline.candidates import Lists
-from pipeline.evaluation import At, Curve, Histogram, Protocol, Ranking, Scores
-from pipeline.evaluation_rows import Positives
+from pipeline.evaluation import candidates, metrics
+from pipeline.evaluation.candidates import Lists
+from pipeline.evaluation.results import At, Curve, Histogram, Protocol, Ranking, Scores
+from pipeline.evaluation.rows import Positives
+from pipeline.evaluation.scoring import Scorer
 from pipeline.items import ItemTable, Seen
 from pipeline.rows import take
-from pipeline.scoring import Scorer
 
 _FULL_CELLS = 2**21
 """Scores of the full ranking held at once."""

@@ -9,7 +9,7 @@ from typing import Iterator, List, Optional, Sequence
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.waiting import InMemory, OnDisk, Waiting
+from pipeline.preparation.waiting import InMemory, OnDisk, Waiting
 
 GROUP_ROWS = 65_536
 FILE_ROWS = 16 * GROUP_ROWS

@@ -7,7 +7,7 @@ from typing import Dict, List, Optional
 
 import numpy as np
 
-from pipeline import parts
+from pipeline.preparation import parts
 from pipeline.prepared import Statistics
 from pipeline.schema import Numeric, Schema
 from pipeline.seeds import derive

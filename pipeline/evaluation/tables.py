@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Callable, List, Optional, Sequence, Tuple
 
-from pipeline.evaluation import Answer, Evaluation, Ranking, TaskFigures
+from pipeline.evaluation.results import Answer, Evaluation, Ranking, TaskFigures
 
 CONSTANT = "constant"
 """The row of a model that always says the base rate."""

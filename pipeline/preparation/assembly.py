@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline import histories
-from pipeline.layout import ARROW_TYPES, Layout, arrow_type, raw_types
+from pipeline.preparation import histories
+from pipeline.preparation.layout import ARROW_TYPES, Layout, arrow_type, raw_types
+from pipeline.preparation.spool import POSITION
 from pipeline.prepared import EVENT_TIME, WINDOW
 from pipeline.sources.source import Source
-from pipeline.spool import POSITION
 from signatures.errors import UsageError
 
 CHUNK_CELLS = 1 << 20

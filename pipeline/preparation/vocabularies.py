@@ -8,8 +8,8 @@ from typing import Dict, List, Set, Tuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline import parts
-from pipeline.layout import Layout
+from pipeline.preparation import parts
+from pipeline.preparation.layout import Layout
 from pipeline.schema import Bag, Categorical
 from pipeline.schema import Sequence as SequenceFeature
 

@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from pipeline import evaluation as evaluations
-from pipeline.evaluation import Evaluation
-from pipeline.report_plots import colour, plots
-from pipeline.report_tables import Table, detail_tables, summary_sentence, summary_tables
-from pipeline.report_words import in_words
+from pipeline.evaluation import results as evaluations
+from pipeline.evaluation.plots import colour, plots
+from pipeline.evaluation.results import Evaluation
+from pipeline.evaluation.tables import Table, detail_tables, summary_sentence, summary_tables
+from pipeline.evaluation.words import in_words
 
 _TEMPLATES = Path(__file__).parent / "templates"
 

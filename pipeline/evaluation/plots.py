@@ -11,7 +11,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pipeline.evaluation import POPULARITY, Curve, Evaluation, Ranking, Scores
+from pipeline.evaluation.results import POPULARITY, Curve, Evaluation, Ranking, Scores
 
 _TEXT, _GRID = "#010203", "#040506"
 """Stand for the page's colours until the SVG is written."""

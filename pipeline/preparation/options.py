@@ -9,10 +9,10 @@ from typing import Any, Dict, Optional, Tuple
 
 import pydantic
 
-from pipeline import layout as layouts
 from pipeline import schema as schemas
-from pipeline import splits
-from pipeline.layout import Layout
+from pipeline.preparation import layout as layouts
+from pipeline.preparation import splits
+from pipeline.preparation.layout import Layout
 from pipeline.schema import Schema
 from pipeline.sources.source import Source
 from pipeline.sources.synthetic import Size

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import List
 
-from pipeline.evaluation import Evaluation, Protocol, TaskQuestion
+from pipeline.evaluation.results import Evaluation, Protocol, TaskQuestion
 
 
 def in_words(evaluation: Evaluation) -> List[str]:

@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline import parts as part_files
-from pipeline.layout import Layout, arrow_type
+from pipeline.preparation import parts as part_files
+from pipeline.preparation.layout import Layout, arrow_type
+from pipeline.preparation.splits import PARTS
 from pipeline.prepared import EVENT_TIME, TITLE, TRAIN_COUNT
 from pipeline.sources.source import Source
-from pipeline.splits import PARTS
 
 _RANK = "rank"
 

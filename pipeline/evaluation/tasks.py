@@ -7,14 +7,14 @@ from typing import Dict, Optional, Tuple
 
 import numpy as np
 
-from pipeline import metrics
-from pipeline.candidates import Lists
-from pipeline.evaluate_ranking import defined, groups_of
-from pipeline.evaluation import Curve, TaskFigures, TaskQuestion
-from pipeline.evaluation_rows import Positives
+from pipeline.evaluation import metrics
+from pipeline.evaluation.candidates import Lists
+from pipeline.evaluation.ranking import defined, groups_of
+from pipeline.evaluation.results import Curve, TaskFigures, TaskQuestion
+from pipeline.evaluation.rows import Positives
+from pipeline.evaluation.scoring import Predictor
 from pipeline.rows import Rows, take
 from pipeline.schema import Task
-from pipeline.scoring import Predictor
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Dict, Literal, Optional, Tuple
 
 import pydantic
 
-from pipeline.candidates import Draw, Sampler
+from pipeline.evaluation.candidates import Draw, Sampler
 from pipeline.prepared import Part
 from pipeline.seeds import derive
 from signatures.errors import UsageError

@@ -8,12 +8,15 @@ from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
-from pipeline import candidates, metrics
-from pipeline import evaluation_rows as row_source
 from pipeline import items as item_files
-from pipeline.candidates import Draw, Lists
-from pipeline.evaluate_ranking import defined, full_ranking, groups_of, sampled_ranking, score_lists
-from pipeline.evaluate_tasks import (
+from pipeline.evaluation import candidates, metrics
+from pipeline.evaluation import rows as row_source
+from pipeline.evaluation.candidates import Draw, Lists
+from pipeline.evaluation.ranking import defined, full_ranking, groups_of, sampled_ranking, score_lists
+from pipeline.evaluation.results import POPULARITY, Answer, Evaluation, Protocol, Ranking, TaskFigures, TaskQuestion
+from pipeline.evaluation.rows import Positives
+from pipeline.evaluation.scoring import Popularity, Predictor, Scorer
+from pipeline.evaluation.tasks import (
     Drawn,
     Labelled,
     drawn_figures,
@@ -21,13 +24,10 @@ from pipeline.evaluate_tasks import (
     question,
     rows_that_count,
 )
-from pipeline.evaluation import POPULARITY, Answer, Evaluation, Protocol, Ranking, TaskFigures, TaskQuestion
-from pipeline.evaluation_rows import Positives
 from pipeline.items import ItemTable, Seen
 from pipeline.prepared import Part, Prepared
 from pipeline.rows import count, row_groups
 from pipeline.schema import Task
-from pipeline.scoring import Popularity, Predictor, Scorer
 from signatures.errors import UsageError
 
 PARTS: Tuple[Part, ...] = ("train", "validation", "test")

@@ -10,14 +10,15 @@ from typing import Callable, Dict, Optional
 import pyarrow as pa
 from rich.console import Console
 
-from pipeline import assembly, checks, entities, parts, prepared, progress, publishing, splits, spool, vocabularies
+from pipeline import prepared, publishing
 from pipeline import schema as schemas
-from pipeline.learning import learn, require_two_classes
-from pipeline.preparation import Options, Plan, plan
+from pipeline.preparation import assembly, checks, entities, parts, progress, splits, spool, vocabularies
+from pipeline.preparation.learning import learn, require_two_classes
+from pipeline.preparation.options import Options, Plan, plan
+from pipeline.preparation.spool import Spool
 from pipeline.prepared import Facts, Prepared
 from pipeline.sources import locate, tables
 from pipeline.sources.source import Source
-from pipeline.spool import Spool
 from signatures.errors import UsageError
 
 

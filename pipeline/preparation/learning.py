@@ -9,8 +9,8 @@ from typing import Dict
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline import parts, statistics, vocabularies
-from pipeline.layout import Layout
+from pipeline.preparation import parts, statistics, vocabularies
+from pipeline.preparation.layout import Layout
 from pipeline.prepared import Statistics
 from signatures.errors import UsageError
 

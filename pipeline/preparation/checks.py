@@ -13,12 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline import entities, parts, prepared
-from pipeline.learning import learn
-from pipeline.preparation import Plan
+from pipeline import prepared
+from pipeline.preparation import entities, parts
+from pipeline.preparation.learning import learn
+from pipeline.preparation.options import Plan
+from pipeline.preparation.splits import PARTS
 from pipeline.prepared import EVENT_TIME, TRAIN_COUNT, Prepared
 from pipeline.schema import Sequence
-from pipeline.splits import PARTS
 from signatures.errors import UsageError
 
 

@@ -9,7 +9,7 @@ from typing import Tuple
 import numpy as np
 import pyarrow as pa
 
-from pipeline.splits import spans
+from pipeline.preparation.splits import spans
 
 
 @dataclass(frozen=True)
