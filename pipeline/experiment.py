@@ -86,7 +86,7 @@ def load(model: str, path: Optional[Path] = None, overrides: Sequence[str] = ())
         _set(content, override)
     if content.setdefault("model", model) != model:
         raise UsageError(f"{source} is for model {content['model']!r}, not {model!r}; name the right file or model")
-    return parse(content, str(source))
+    return parse(content, " ".join([str(source), *(f"--set {each}" for each in overrides)]))
 
 
 def parse(content: Dict[str, Any], source: str) -> Experiment:
@@ -136,4 +136,7 @@ def _set(content: Dict[str, Any], override: str) -> None:
         here = here.setdefault(parent, {})
         if not isinstance(here, dict):
             raise UsageError(f"override {override!r}: {parent!r} has no keys of its own")
-    here[last] = yaml.safe_load(value)
+    try:
+        here[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise UsageError(f"override {override!r} has a value that is no YAML; put quotes around a text") from error

@@ -284,10 +284,17 @@ def describe(error: pydantic.ValidationError, content: Any) -> str:
     if problem["type"] in ("union_tag_invalid", "union_tag_not_found"):
         kind = problem["input"].get("kind") if isinstance(problem["input"], dict) else None
         return f"{place}: kind is {kind!r}; choose one of {', '.join(_KINDS)}"
+    if problem["type"] in ("model_type", "dict_type", "model_attributes_type"):
+        return f"{place} is {problem['input']!r}; write a mapping such as {{name: {_as_name(problem['input'])}}}"
     message = str(problem["msg"])
     if problem["type"] == "value_error":
         return f"{place}: {message.replace('Value error, ', '', 1)}" if place else message.replace("Value error, ", "")
     return f"{place} is {problem['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+def _as_name(value: Any) -> str:
+    """What somebody who wrote a bare name most likely meant by it."""
+    return value if isinstance(value, str) and value else "NAME"
 
 
 def _place(loc: Tuple[Any, ...], content: Any) -> str:

@@ -89,6 +89,7 @@ def test_selecting_keeps_only_what_the_tasks_need() -> None:
         (("tasks", 1, "mask"), "m", ("'like'", "mask 'm'", "like_mask")),
         (("colour",), 1, ("colour", "unknown")),
         (("features",), [], ("features", "at least 1")),
+        (("labels", 0), "click", ("label number 1 is 'click'", "write a mapping such as {name: click}")),
     ],
 )
 def test_an_error_names_the_place_the_value_and_the_cure(path: Tuple[Any, ...], value: Any, words: Any) -> None:
