@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, Iterator, List, Optional
 
 import pydantic
 import tensorflow as tf
@@ -49,18 +50,18 @@ class Checkpoints:
         self._checkpoint = tf.train.Checkpoint(graph=graph)
 
     def save(self, kind: str, state: RunState) -> Path:
-        """Writes `last` or `best` and drops the one before."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        """Writes `last` or `best` and drops the one before, which stays where the disk refuses: a UsageError."""
         earlier = _folders(self._folder, kind)
-        work = Path(tempfile.mkdtemp(prefix=".work-", dir=self._folder))
-        try:
-            self._checkpoint.write(str(work / "variables"))
-            (work / _STATE).write_text(state.model_dump_json(indent=1), encoding="utf-8")
-            # Batches count up, but a best epoch can be written at the batch count of the last one before it.
-            place = self._folder / f"{kind}-{_next(earlier):06d}"
-            os.replace(work, place)
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
+        place = self._folder / f"{kind}-{_next(earlier):06d}"
+        with writing(self._folder.parent):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            work = Path(tempfile.mkdtemp(prefix=".work-", dir=self._folder))
+            try:
+                self._checkpoint.write(str(work / "variables"))
+                (work / _STATE).write_text(state.model_dump_json(indent=1), encoding="utf-8")
+                os.replace(work, place)
+            finally:
+                shutil.rmtree(work, ignore_errors=True)
         for folder in earlier:
             shutil.rmtree(folder, ignore_errors=True)
         return place
@@ -83,6 +84,19 @@ class Checkpoints:
         return state
 
 
+@contextmanager
+def writing(run: Path) -> Iterator[None]:
+    """A disk that refuses, whether it tells Python or TensorFlow, is one sentence about the run."""
+    try:
+        yield
+    except (OSError, tf.errors.OpError) as error:
+        reason = str(error).splitlines()[0].rpartition("; ")[2].partition(" [Op:")[0]
+        raise UsageError(
+            f"run {run} cannot be written ({reason}); free some space or name another folder with --runs, "
+            "and the same command goes on from the last checkpoint"
+        ) from error
+
+
 def clear(folder: Path) -> None:
     """Removes work folders that a kill left behind."""
     for path in folder.glob(".work-*"):
@@ -94,4 +108,5 @@ def _folders(folder: Path, kind: str) -> List[Path]:
 
 
 def _next(earlier: List[Path]) -> int:
+    """Counts the writings; a best epoch can be written twice at one count of batches."""
     return int(earlier[-1].name.rsplit("-", 1)[1]) + 1 if earlier else 1

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from pipeline import experiment as experiments
 from pipeline.builder import Built, build, seed_everything
-from pipeline.checkpoints import Checkpoints, RunState, clear
+from pipeline.checkpoints import Checkpoints, RunState, clear, writing
 from pipeline.dataset import steps_per_epoch, training_batches
 from pipeline.experiment import Experiment, Training
 from pipeline.prepared import Prepared
@@ -80,15 +80,16 @@ def best_time(run: Path) -> float:
 
 def claim(run: Path, experiment: Experiment, prepared: Prepared) -> None:
     """Marks a run folder as this experiment's on this data, or checks that it is."""
-    run.mkdir(parents=True, exist_ok=True)
-    clear(run / "checkpoints") if (run / "checkpoints").exists() else None
     description, fingerprint = run / "experiment.yaml", run / "data_fingerprint.txt"
+    clear(run / "checkpoints")
     if not description.exists():
-        fingerprint.write_text(prepared.facts.fingerprint + "\n", encoding="utf-8")
-        experiments.save(experiment, description)
+        with writing(run):
+            run.mkdir(parents=True, exist_ok=True)
+            fingerprint.write_text(prepared.facts.fingerprint + "\n", encoding="utf-8")
+            experiments.save(experiment, description)
         return
     if experiments.load(experiment.model, description) != experiment:
-        raise UsageError(f"run {run} belongs to another configuration ({description}); use --restart or another --run")
+        raise UsageError(f"run {run} belongs to another configuration ({description}); use --restart or another --runs")
     if fingerprint.read_text(encoding="utf-8").strip() != prepared.facts.fingerprint:
         raise UsageError(f"run {run} was trained on other data than {prepared.folder} holds now; use --restart")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typing import Any, Dict, List
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import yaml
 
 from pipeline import experiment as experiments
@@ -133,6 +135,36 @@ def test_a_damaged_checkpoint_is_said_to_be_one(tiny_prepared: Prepared, tmp_pat
         path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(UsageError, match="damaged.*--restart"):
         training.restore(made, tiny_prepared, tmp_path)
+
+
+def test_a_disk_that_fills_up_is_one_sentence_and_the_run_goes_on_later(
+    tiny_prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = experiment("deepfm")
+    write, written = tf.train.Checkpoint.write, []
+
+    def filling_up(self: tf.train.Checkpoint, path: str) -> str:
+        if len(written) == 3:
+            Path(path + ".data").write_text("half")
+            raise tf.errors.ResourceExhaustedError(
+                None, None, f"{{{{node SaveV2}}}} {path}.data; No space left on device [Op:SaveV2]"
+            )
+        written.append(path)
+        return write(self, path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tf.train.Checkpoint, "write", filling_up)
+        expected = rf"run {re.escape(str(tmp_path))} cannot be written \(No space left on device\).*--runs"
+        with pytest.raises(UsageError, match=expected):
+            run(made, tiny_prepared, tmp_path)
+    assert not list(tmp_path.rglob(".work-*")) and list(tmp_path.rglob("last-*/state.json"))
+    assert run(made, tiny_prepared, tmp_path).state.epoch == 3
+
+
+def test_a_runs_folder_that_is_a_file_is_one_sentence(tiny_prepared: Prepared, tmp_path: Path) -> None:
+    (tmp_path / "runs").touch()
+    with pytest.raises(UsageError, match="run .*cannot be written.*--runs"):
+        run(experiment("deepfm"), tiny_prepared, tmp_path / "runs" / "deepfm")
 
 
 def test_a_loss_that_is_nan_ends_the_run_with_a_sentence(tiny_prepared: Prepared, tmp_path: Path) -> None:
