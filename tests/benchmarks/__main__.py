@@ -39,6 +39,7 @@ def main() -> None:
     if unknown:
         parser.error(f"benchmark {unknown[0]!r} is unknown; choose of {', '.join(WHAT)}")
     console = Console()
+    console.width = max(console.width, 110)  # a pipe has 80 columns, which cut the names
     found: Dict[str, Any] = {}
     for name in chosen.what or WHAT:
         measured = run(name, chosen, console)
