@@ -6,8 +6,9 @@ Only the first ever sees a label, a mask or a weight; the second is made from fe
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
-from typing import Any, Tuple
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, List, Tuple
 
 import numpy as np
 import tensorflow as tf
@@ -18,6 +19,7 @@ from pipeline.experiment import Experiment, Training, model_config
 from pipeline.models import registry
 from pipeline.models.specification import ModelSpec
 from pipeline.prepared import Prepared
+from pipeline.row_updates import RULES, RowUpdates
 from pipeline.schema import Schema
 from pipeline.seeds import derive
 from pipeline.training_graph import TrainingGraph
@@ -46,10 +48,18 @@ def build(experiment: Experiment, prepared: Prepared) -> Built:
     keras.mixed_precision.set_global_policy(experiment.training.precision)
     try:
         encoder = Encoder(schema, prepared)
+        space = replace(encoder.space, fused=experiment.training.embedding_updates == "lazy")
         model = spec.build(
-            model_config(experiment), encoder.space, schema.tasks, seed=derive(experiment.seed, experiment.model)
+            model_config(experiment), space, schema.tasks, seed=derive(experiment.seed, experiment.model)
         )
-        graph = TrainingGraph(model, schema.tasks, experiment.training.task_weights, experiment.training.accumulate)
+        graph = TrainingGraph(
+            model,
+            schema.tasks,
+            experiment.training.task_weights,
+            experiment.training.accumulate,
+            clip_norm=experiment.training.clip_norm,
+            row_updates=partial(row_updates, experiment.training) if space.fused else None,
+        )
         graph.compile(
             optimizer=optimizer(experiment.training), steps_per_execution=experiment.training.batches_per_call
         )
@@ -69,18 +79,29 @@ def select(experiment: Experiment, spec: ModelSpec, schema: Schema) -> Schema:
 
 
 def optimizer(training: Training) -> keras.optimizers.Optimizer:
-    """Keras' own, with clipping by the norm of all gradients together."""
-    kinds = {
-        "adam": keras.optimizers.Adam,
-        "adamw": keras.optimizers.AdamW,
-        "adagrad": keras.optimizers.Adagrad,
-        "sgd": keras.optimizers.SGD,
-    }
-    extra = {"weight_decay": training.weight_decay} if training.optimizer == "adamw" else {}
-    made = kinds[training.optimizer](training.learning_rate, global_clipnorm=training.clip_norm, **extra)
+    """Keras' own; clipping is the training graph's, which sees the gradients of all variables."""
+    rate = training.learning_rate
+    made = {
+        "adam": lambda: keras.optimizers.Adam(rate),
+        "adamw": lambda: keras.optimizers.AdamW(rate, weight_decay=training.weight_decay),
+        "adagrad": lambda: keras.optimizers.Adagrad(rate),
+        "sgd": lambda: keras.optimizers.SGD(rate, momentum=training.momentum),
+    }[training.optimizer]()
     if training.precision == "mixed_float16":
         return keras.mixed_precision.LossScaleOptimizer(made)
     return made
+
+
+def row_updates(training: Training, tables: List[tf.Variable]) -> RowUpdates:
+    """The same optimizer for tables of which a step updates the rows of its batch alone."""
+    return RowUpdates(
+        RULES[training.optimizer],
+        tables,
+        weight_decay=training.weight_decay,
+        momentum=training.momentum,
+        l2=training.embedding_l2,
+        gathers=training.accumulate > 1,
+    )
 
 
 def seed_everything(seed: int) -> None:

@@ -1,9 +1,8 @@
 """The `signet` command: one verb a function. The one place that knows both sides, pipeline and serving.
 
-Verbs import what they need when they run: `signet lint` must not wait for TensorFlow.
+Verbs import what they need when they run: `signet lint` must not wait for TensorFlow. Annotations are not postponed
+here: on Python 3.9, typer does not find what `Annotated` holds in a postponed one.
 """
-
-from __future__ import annotations
 
 import os
 import sys
@@ -14,6 +13,7 @@ import typer
 from typing_extensions import Annotated
 
 from serving import commands as serving_commands
+from serving.load import command as load_command
 from signatures import commands as signature_commands
 from signatures.errors import UsageError
 
@@ -200,7 +200,7 @@ def demo(
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def bench(context: typer.Context) -> None:
-    """Measure training, ranking and preparation: ratios from interleaved rounds. Needs a checkout; see --quick."""
+    """Measure all that matters: ratios from interleaved rounds. Needs a checkout of the repository; see --quick."""
     import subprocess
 
     if not (Path("tests") / "benchmarks" / "__main__.py").is_file():
@@ -215,6 +215,7 @@ app.command("diff")(signature_commands.diff)
 app.command("serve")(serving_commands.serve)
 app.command("predict")(serving_commands.predict)
 app.command("status")(serving_commands.status)
+app.command("load")(load_command.load)
 
 
 def main() -> None:

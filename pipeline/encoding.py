@@ -38,6 +38,8 @@ class FeatureSpace:
     schema: Schema
     tables: Dict[str, Table]
     """By feature or side sequence whose encoded form is ids."""
+    fused: bool = False
+    """Whether the tables of one width lie one behind the other in one variable, for lazy updates."""
 
 
 class Encoder(tf.Module):

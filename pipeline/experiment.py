@@ -28,6 +28,13 @@ class Training(_Part):
     learning_rate: float = pydantic.Field(1e-3, gt=0)
     weight_decay: float = pydantic.Field(0.0, ge=0)
     """Decoupled, for adamw; per step, times the learning rate."""
+    momentum: float = pydantic.Field(0.0, ge=0, lt=1)
+    """Of sgd."""
+    embedding_updates: Literal["dense", "lazy"] = "dense"
+    """dense: every row of a table moves in every step; lazy: the rows of the batch, so that a step costs the same
+    however many rows there are. Lazily updated tables of one width are one variable."""
+    embedding_l2: float = pydantic.Field(0.0, ge=0)
+    """L2 on the rows of the batch, for lazy updates."""
     clip_norm: Optional[float] = pydantic.Field(None, gt=0)
     """Largest norm of all gradients together."""
     accumulate: int = pydantic.Field(1, ge=1)
@@ -47,6 +54,16 @@ class Training(_Part):
     """Checkpoints inside an epoch, every so many batches; one at the end of each epoch is always written."""
     batches_per_call: int = pydantic.Field(1, ge=1)
     """Keras' steps_per_execution."""
+
+    @pydantic.model_validator(mode="after")
+    def _check_what_belongs_together(self) -> Training:
+        if self.embedding_l2 and self.embedding_updates != "lazy":
+            raise ValueError(f"embedding_l2 is {self.embedding_l2}, which needs embedding_updates: lazy; set it")
+        if self.momentum and self.optimizer != "sgd":
+            raise ValueError(f"momentum is {self.momentum}, but {self.optimizer} has its own; leave it out or use sgd")
+        if self.weight_decay and self.optimizer != "adamw":
+            raise ValueError(f"weight_decay is {self.weight_decay}, which {self.optimizer} ignores; use adamw")
+        return self
 
 
 class Gates(_Part):

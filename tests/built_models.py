@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Any, Dict, Sequence
 
 from pipeline import experiment as experiments
 from pipeline.batches import TrainingBatch
@@ -12,18 +12,19 @@ from pipeline.models import registry
 from pipeline.prepared import Prepared
 
 
-def experiment(model: str, **data: Any) -> experiments.Experiment:
-    """The model's own experiment, without what is drawn at random in training."""
+def experiment(model: str, training: Sequence[str] = (), **data: Any) -> experiments.Experiment:
+    """The model's own experiment, without what is drawn at random in training. `training`: overrides of that part."""
     known = registry.load(model).config.model_fields
     quiet = [f"parameters.{name}=0.0" for name in known if "dropout" in name]
     quiet += ["parameters.loss=full_softmax"] if "loss" in known else []
     settings = [f"data.{name}={value}" for name, value in {"batch_size": 64, **data}.items()]
+    settings += [f"training.{each}" for each in training]
     return experiments.load(model, overrides=[*quiet, *settings])
 
 
-def built(model: str, prepared: Prepared) -> Built:
+def built(model: str, prepared: Prepared, training: Sequence[str] = ()) -> Built:
     """The model with all its variables made, untrained."""
-    made = build(experiment(model), prepared)
+    made = build(experiment(model, training), prepared)
     made.graph.prepare(batch(made, prepared))
     return made
 

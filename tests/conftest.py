@@ -1,12 +1,19 @@
 """Fixtures that every test may use, and the environment TensorFlow must find at its import."""
 
 import os
+import signal
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# Before Python 3.11, a program is started by a fork, at which gRPC's handlers can abort the child.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # a GPU's sums differ in the last bits, from run to run too
 os.environ.setdefault("MPLBACKEND", "Agg")
 for _threads in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(_threads, "2")
+
+# A shell starts what it puts into the background deaf to Ctrl-C, and its children would be too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ["tests.fixtures_prepared", "tests.fixtures_serving"]
 

@@ -47,12 +47,13 @@ class Killed(BaseException):
     """No handler catches this; it stands for a power cut."""
 
 
-@pytest.mark.parametrize("model", ["sasrec", "deepfm"])
+@pytest.mark.parametrize(("model", "updates"), [("sasrec", "dense"), ("deepfm", "dense"), ("din", "lazy")])
 def test_a_killed_run_ends_where_an_undisturbed_one_does(
-    model: str, tiny_prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: str, updates: str, tiny_prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Dropout and, in sasrec, negatives drawn in the graph: both random states must come back.
-    made = experiment(model, "training.checkpoint_batches=2", "data.batch_size=64")
+    settings = ["training.checkpoint_batches=2", "data.batch_size=64", f"training.embedding_updates={updates}"]
+    made = experiment(model, *settings)
     whole = run(made, tiny_prepared, tmp_path / "whole")
     save, calls = Checkpoints.save, []
 
@@ -174,11 +175,12 @@ def test_a_loss_that_is_nan_ends_the_run_with_a_sentence(tiny_prepared: Prepared
 
 
 @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
-@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize(("accumulate", "updates"), [(1, "dense"), (2, "dense"), (1, "lazy"), (2, "lazy")])
 def test_precision_and_accumulation_train(
-    precision: str, accumulate: int, tiny_prepared: Prepared, tmp_path: Path
+    precision: str, accumulate: int, updates: str, tiny_prepared: Prepared, tmp_path: Path
 ) -> None:
-    settings = ("training.epochs=1", f"training.precision={precision}", f"training.accumulate={accumulate}")
+    settings = ["training.epochs=1", f"training.precision={precision}", f"training.accumulate={accumulate}"]
+    settings.append(f"training.embedding_updates={updates}")
     trained = run(experiment("din", *settings, "training.clip_norm=5"), tiny_prepared, tmp_path)
     assert np.isfinite(trained.state.history[-1]["loss"])
 
