@@ -14,7 +14,7 @@ dataset := $(if $(DATASET), --dataset $(DATASET))
 version := $(if $(VERSION), --version $(VERSION))
 port := $(if $(PORT), --port $(PORT))
 args := $(if $(ARGS), $(ARGS))
-exports := $(if $(MODEL),exports/$(MODEL)$(if $(VERSION),/$(VERSION)),exports/*/)
+exports := $(if $(MODEL),exports/$(MODEL)$(if $(VERSION),/$(VERSION)),exports)
 
 .PHONY: help setup demo prepare train evaluate export lint serve predict test check bench clean
 
@@ -62,7 +62,7 @@ export: $(INSTALLED) ## publish a trained model's next version, through the gate
 	$(BIN)/signet export$(model)$(dataset)$(args)
 
 lint: $(INSTALLED) ## prove that nothing of training reaches a prediction (MODEL, VERSION; all exports without)
-	@status=0; for export in $(exports); do $(BIN)/signet lint "$$export"$(args) || status=$$?; done; exit $$status
+	$(BIN)/signet lint $(exports)$(args)
 
 serve: $(INSTALLED) ## serve the exports over REST and gRPC (MODEL, PORT: gRPC's)
 	$(BIN)/signet serve$(model)$(port)$(args)
@@ -78,7 +78,7 @@ check: $(INSTALLED) ## ruff, mypy and the tests
 	$(BIN)/mypy
 	$(BIN)/python -m pytest$(args)
 
-bench: $(INSTALLED) ## measure training, ranking and preparation
+bench: $(INSTALLED) ## measure training, ranking, preparation, serving and linting
 	$(BIN)/signet bench$(args)
 
 clean: ## remove build products and caches; .venv, data, runs and exports stay

@@ -20,6 +20,8 @@ NOT_FOR_SERVING: FrozenSet[Role] = frozenset({"training_only", "undeclared", "na
 TRAINING_PREFIXES = ("labels/", "masks/", "sample_weights/")
 """How an exported training graph names what belongs to training."""
 FEATURE_PREFIX = "features/"
+PREDICTION_PREFIX = "predictions/"
+"""How its outputs but the loss are named."""
 
 # A whole name, in words. `face_mask_type` and `label_count` contain such a word and are features.
 _TRAINING_NAMES = {
@@ -65,7 +67,7 @@ class Declaration:
 
     def role(self, name: str, signature: Signature) -> Role:
         """The role of an input; in TF1 its tensor can tell more than its name (`context` -> `sample_weights:0`)."""
-        names = [name, *(_bare(tensor, signature.name) for tensor in signature.inputs[name].tensors)]
+        names = [name, *(_bare(tensor, signature.name) for tensor in _tensors(signature, name))]
         if any(each in self.training_only for each in names):
             return "training_only"
         if self.features is not None:
@@ -95,6 +97,11 @@ def _declared_inputs(manifest: Manifest) -> FrozenSet[str]:
         carried = [info for name, info in signature.inputs.items() if name in declared or name in requested]
         declared += requested + [info.length for info in carried if info.length is not None]
     return frozenset(declared)
+
+
+def _tensors(signature: Signature, name: str) -> Tuple[str, ...]:
+    """Those of an input; a key of a parsed tf.Example is none, and has none."""
+    return signature.inputs[name].tensors if name in signature.inputs else ()
 
 
 def _bare(tensor: str, signature: str) -> str:

@@ -20,6 +20,16 @@ class Finding:
     tensor: Optional[str]
     message: str
 
+    @property
+    def place(self) -> str:
+        """Signature and tensor, as one word; empty when the finding is about the whole model."""
+        return "/".join(filter(None, (self.signature, self.tensor)))
+
+    def told_and_cure(self) -> Tuple[str, str]:
+        """The two halves of the message: what is wrong, and what to do; the second is empty where nothing need be."""
+        told, _, cure = self.message.partition("; ")
+        return told, cure
+
     def as_dict(self) -> Dict[str, Any]:
         """The finding as JSON."""
         return asdict(self)
@@ -45,6 +55,14 @@ class Rule:
 def has_errors(findings: Iterable[Finding]) -> bool:
     """True when one of them is an error."""
     return any(each.severity == "error" for each in findings)
+
+
+def counted(findings: Iterable[Finding]) -> str:
+    """How many there are of each severity, in words: "1 error, 2 warnings", or "nothing found"."""
+    found = [each.severity for each in findings]
+    counts = [(severity, found.count(severity)) for severity in SEVERITIES if severity in found]
+    words = [f"{n} {severity}{'' if n == 1 or severity == 'info' else 's'}" for severity, n in counts]
+    return ", ".join(words) or "nothing found"
 
 
 def in_order(findings: Iterable[Finding]) -> List[Finding]:

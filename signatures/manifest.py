@@ -15,6 +15,9 @@ from signatures.errors import UsageError
 
 PATH_IN_EXPORT = "assets.extra/signet.json"
 
+LARGEST = 16 << 20
+"""Bytes; a manifest has a few thousand."""
+
 DType = Literal["int64", "int32", "string", "float32", "float64", "bool"]
 
 
@@ -110,6 +113,10 @@ def read(export: Path) -> Optional[Manifest]:
     if not path.is_file():
         return None
     try:
+        if export.resolve() not in path.resolve().parents:
+            raise UsageError(f"manifest {path} is a link out of the export; copy the file itself into the folder")
+        if path.stat().st_size > LARGEST:
+            raise UsageError(f"manifest {path} is larger than {LARGEST >> 20} MiB; export the model again")
         return Manifest.model_validate_json(path.read_bytes())
     except (pydantic.ValidationError, UnicodeDecodeError, OSError) as error:
         raise UsageError(f"manifest {path} cannot be read ({_first_problem(error)}); export the model again") from error
@@ -127,4 +134,5 @@ def _first_problem(error: Exception) -> str:
     if not isinstance(error, pydantic.ValidationError):
         return str(error)
     problems: List[Any] = list(error.errors())
-    return f"{'.'.join(map(str, problems[0]['loc']))}: {problems[0]['msg']}"
+    said = f"{'.'.join(map(str, problems[0]['loc']))}: {problems[0]['msg']}"
+    return "".join(each if each.isprintable() else "?" for each in said[:500])  # a stranger's keys are in it

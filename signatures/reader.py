@@ -1,18 +1,20 @@
 """Reads a SavedModel folder into plain data, without loading the model.
 
 Loading would run the init op, which fails exactly on the models that most need a finding. Only `saved_model.pb` is
-read: variables stay on disk. The file is a stranger's, so it is bounded, and what cannot be used is one sentence.
+read, and of a large one not its constants: variables stay on disk. The file is a stranger's, so it is bounded, and what
+cannot be used is one sentence.
 """
 
 from __future__ import annotations
 
+import mmap
 import os
 from pathlib import Path
 from typing import Any, FrozenSet, Iterator, Tuple
 
 from google.protobuf.message import DecodeError
 
-from signatures import graphs, protos
+from signatures import graphs, protos, slimming
 from signatures.errors import UsageError
 from signatures.saved_model import (
     Asset,
@@ -25,8 +27,16 @@ from signatures.saved_model import (
 )
 
 FILE = "saved_model.pb"
+SPLIT = "saved_model.cpb"
+"""A model in chunks, with graphs of over 2 GiB. The open-source TensorFlow reads it and refuses to write it."""
+OTHER_FORMS = (SPLIT, "saved_model.pbtxt")
 LARGEST = 2**31 - 1
 """Bytes; no protocol buffer is larger."""
+LARGEST_GRAPH = 128 << 20
+"""Bytes of nodes and signatures that are read: several hundred thousand nodes."""
+SMALL_FILE, LARGE_FILE = 1 << 20, 32 << 20
+LARGE_CONSTANT, SMALLER_CONSTANT = 1 << 16, 1 << 12
+"""Bytes from which a constant is not read: in a file that is not small, and in a large one."""
 INIT_SIGNATURE = "__saved_model_init_op"
 NOT_SERVED = (INIT_SIGNATURE, "__saved_model_train_op")
 INIT_COLLECTIONS = ("saved_model_main_op", "legacy_init_op")
@@ -38,35 +48,55 @@ def read(path: Path) -> SavedModel:
     Raises UsageError when there is none, or it cannot be read whole, or no server would load it.
     """
     folder = locate(path)
-    meta = _served(_parse(_inside(folder, folder / FILE)), folder)
+    saved = _parse(_inside(folder, folder / FILE))
+    meta = _served(saved, folder)
     signatures = {name: _signature(name, proto) for name, proto in meta.signature_def.items() if name not in NOT_SERVED}
     return SavedModel(
         path=folder,
         tags=frozenset(meta.meta_info_def.tags),
         signatures=signatures,
         graph=Graph(name="", nodes=graphs.nodes(meta.graph_def.node, "the graph")),
-        functions={proto.signature.name: graphs.function(proto) for proto in meta.graph_def.library.function},
+        functions=graphs.functions(meta.graph_def.library),
         assets=tuple(_asset(folder, proto) for proto in meta.asset_file_def),
         init=_init(meta),
+        serve_meta_graphs=sum("serve" in each.meta_info_def.tags for each in saved.meta_graphs),
+        same_tags=sum(set(each.meta_info_def.tags) == set(meta.meta_info_def.tags) for each in saved.meta_graphs),
+        file_bytes=(folder / FILE).stat().st_size,
+        variable_bytes=_stored(folder / "variables"),
     )
 
 
 def locate(path: Path) -> Path:
     """The folder that holds `saved_model.pb`: this one, or its subfolder with the highest integer name."""
+    try:
+        return _located(path)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read ({error.strerror}); check its permissions") from error
+
+
+def _located(path: Path) -> Path:
     if not path.is_dir():
         raise UsageError(f"{path} is no folder; give the folder of a SavedModel, or the one that holds its versions")
-    if (path / FILE).exists() or (path / FILE).is_symlink():
+    if _holds_model(path):
         return path
-    for other in ("saved_model.cpb", "saved_model.pbtxt"):
-        if (path / other).exists():
-            raise UsageError(f"{path} holds {other}, which is not read; save the model as {FILE}")
     versions = sorted((int(each.name), each) for each in path.iterdir() if each.name.isdecimal() and each.is_dir())
     if not versions:
         raise UsageError(f"{path} holds neither {FILE} nor a version folder; give the folder of an exported model")
     newest = versions[-1][1]
-    if not (newest / FILE).exists():
+    if not _holds_model(newest):
         raise UsageError(f"{newest}, the newest version, holds no {FILE}; export the model again")
     return newest
+
+
+def _holds_model(folder: Path) -> bool:
+    """Whether the folder holds a model that is read. Raises UsageError for the forms that are not."""
+    here = (folder / FILE).exists() or (folder / FILE).is_symlink()
+    for other in OTHER_FORMS:
+        if (folder / other).exists() and not here:
+            raise UsageError(f"{folder} holds {other}, which is not read; save the model as {FILE}")
+    if here and (folder / SPLIT).exists():
+        raise UsageError(f"{folder} holds {SPLIT} beside {FILE}, and servers differ in which they load; remove one")
+    return here
 
 
 def _inside(folder: Path, file: Path) -> Path:
@@ -81,17 +111,35 @@ def _inside(folder: Path, file: Path) -> Path:
 
 
 def _parse(file: Path) -> Any:
-    """The SavedModel message in a file."""
+    """The SavedModel message in a file, without its large constants."""
     if not file.is_file():
         raise UsageError(f"{file} is no regular file; export the model again")
+    damaged = f"{file} is no SavedModel, is cut short, or is nested too deeply; export it again"
     try:
-        if file.stat().st_size > LARGEST:
+        size = file.stat().st_size
+        if size > LARGEST:
             raise UsageError(f"{file} is larger than 2 GiB, which no protocol buffer is; export the model again")
-        return protos.message("tensorflow.SavedModel").FromString(file.read_bytes())
-    except DecodeError as error:
-        raise UsageError(f"{file} is no SavedModel, is cut short, or is nested too deeply; export it again") from error
+        return protos.message("tensorflow.SavedModel").FromString(_content(file, size))
+    except (DecodeError, slimming.Damaged) as error:
+        raise UsageError(damaged) from error
+    except slimming.TooLarge as error:
+        raise UsageError(
+            f"{file} holds more than {LARGEST_GRAPH >> 20} MiB of graph beside its constants, which is not read; "
+            "export fewer signatures at once"
+        ) from error
     except OSError as error:
         raise UsageError(f"{file} cannot be read ({error.strerror}); check its permissions") from error
+
+
+def _content(file: Path, size: int) -> bytes:
+    """The bytes to parse: a large file is looked at in place, and its large constants stay on disk."""
+    if size <= SMALL_FILE:
+        return file.read_bytes()
+    with open(file, "rb") as opened:
+        mapped = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+    if hasattr(mmap, "MADV_RANDOM"):
+        mapped.madvise(mmap.MADV_RANDOM)  # else the constants between are read ahead into memory
+    return slimming.slim(mapped, LARGE_CONSTANT if size < LARGE_FILE else SMALLER_CONSTANT, LARGEST_GRAPH)
 
 
 def _served(saved_model: Any, folder: Path) -> Any:
@@ -131,14 +179,24 @@ def _tensors(proto: Any) -> Iterator[str]:
 
 
 def _asset(folder: Path, proto: Any) -> Asset:
-    """An asset; one with an absolute name, or one that climbs out, is not looked at."""
+    """An asset; one with an absolute name, or one that climbs out or is no name at all, is not looked at."""
     name = proto.filename
     file = folder / "assets" / name
-    outside = Path(name).is_absolute() or ".." in Path(name).parts
+    outside = Path(name).is_absolute() or ".." in Path(name).parts or not name.isprintable()
     present = not outside and os.path.isfile(file)
     if present or (not outside and os.path.islink(file)):
         _inside(folder, file)
     return Asset(tensor=tensor_name(proto.tensor_info.name), filename=name, present=present)
+
+
+def _stored(folder: Path) -> int:
+    """Bytes of the files in a folder; 0 when there is none. Links are not followed."""
+    if folder.is_symlink():
+        return 0
+    try:
+        return sum(each.lstat().st_size for each in folder.iterdir() if each.is_file() and not each.is_symlink())
+    except OSError:
+        return 0
 
 
 def _init(meta: Any) -> Tuple[str, ...]:

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, FrozenSet, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, FrozenSet, Iterator, Mapping, NamedTuple, Optional, Set, Tuple
 
 Shape = Optional[Tuple[Optional[int], ...]]
 """None is an unknown rank, a None within is a free dimension."""
+
+
+VARIABLES = ("VarHandleOp", "VariableV2", "Variable")
 
 
 class FunctionReference(str):
@@ -26,6 +29,10 @@ class Node(NamedTuple):
     attributes: Mapping[str, Any] = {}  # only read: int, float, bool, bytes, dtype, shape, FunctionReference, tuples
     functions: Tuple[str, ...] = ()
     """Every function that an attribute names, whatever the op does with it."""
+    device: str = ""
+    """Where it was told to run, such as `/device:GPU:0`; mostly empty."""
+    content_bytes: int = 0
+    """Bytes of the constants among its attributes; 0 where they are few (below 64 KiB)."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +92,16 @@ class Asset:
 
 
 @dataclass(frozen=True)
+class Variable:
+    """A variable that the graph declares. Its name is its shared name, else its node's."""
+
+    name: str
+    node: str
+    dtype: str
+    shape: Shape
+
+
+@dataclass(frozen=True)
 class SavedModel:
     """One meta graph of a SavedModel, the one that a server loads."""
 
@@ -96,6 +113,26 @@ class SavedModel:
     assets: Tuple[Asset, ...] = ()
     init: Tuple[str, ...] = ()
     """Nodes of the main graph that run once when the model is loaded."""
+    serve_meta_graphs: int = 1
+    """How many of the file's meta graphs are tagged `serve`."""
+    same_tags: int = 1
+    """How many of them have the same tags as this one."""
+    file_bytes: int = 0
+    """Size of `saved_model.pb`."""
+    variable_bytes: int = 0
+    """Size of the files below `variables/`, where the values are."""
+
+    def variables(self) -> Iterator[Variable]:
+        """The variables that the main graph declares, in its order; one that several nodes name comes once."""
+        seen: Set[str] = set()
+        for node in self.graph.nodes.values():
+            if node.op in VARIABLES:
+                shared = node.attributes.get("shared_name", b"")
+                name = (shared.decode(errors="replace") if isinstance(shared, bytes) else "") or node.name
+                if name not in seen:
+                    seen.add(name)
+                    dtype, shape = node.attributes.get("dtype", ""), node.attributes.get("shape")
+                    yield Variable(name, node.name, str(dtype), shape if isinstance(shape, tuple) else None)
 
 
 def tensor_name(reference: str) -> str:

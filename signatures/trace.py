@@ -1,20 +1,25 @@
 """What the outputs of a signature come from, and what runs when it is asked.
 
 Two reachabilities, and rules need both. *Influences*: whose value can change an output; follows data, predicates, loop
-conditions, gather indices and state, and stops at Shape and its like. *Running*: what the server executes; follows
-control inputs and a function's control returns too.
+conditions, gather indices and state, and of Shape and its like only what the shape depends on. *Running*: what the
+server executes; follows control inputs and a function's control returns too.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Dict, FrozenSet, Iterable, List, Mapping, Set, Tuple
+from dataclasses import dataclass, field
+from typing import Dict, FrozenSet, Iterable, Mapping, Tuple
 
-from signatures.dataflow import Fed, data_inputs, plan, resolve, solve, sources
+from signatures.callees import callees_of
+from signatures.dataflow import solve, sources
 from signatures.errors import UsageError
-from signatures.saved_model import Graph, Place, SavedModel, Signature, node_name
-from signatures.sources import Library, Mask, Origin, Solution, bits, library, union
-from signatures.transfer import callees_of, needs
+from signatures.liveness import live
+from signatures.planning import Fed, plan
+from signatures.saved_model import Node, Place, SavedModel, Signature, node_name
+from signatures.sources import Mask, Origin, Solution, bits, library, union
+
+Places = Mapping[str, Place]
+"""By the name of the node."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +27,7 @@ class Trace:
     """What is known of one signature."""
 
     influences: Mapping[str, FrozenSet[Origin]]
-    """Output -> every input, placeholder, asset and variable whose value can change it."""
+    """Output -> every input, parsed key, placeholder, asset and variable whose value can change it."""
     running: Tuple[Place, ...]
     """Every node that is executed."""
     live: Tuple[Place, ...]
@@ -31,10 +36,16 @@ class Trace:
     """File op -> the sources of the names it opens."""
     fed: Fed
     solution: Solution
+    parsed: Mapping[str, FrozenSet[str]] = field(default_factory=dict)
+    """Key of a tf.Example that the graph parses -> the inputs of the signature that carry the serialized examples."""
 
     def inputs(self, output: str) -> FrozenSet[str]:
         """The inputs of the signature that can change an output."""
         return frozenset(origin.name for origin in self.influences[output] if origin.kind == "input")
+
+    def keys(self, output: str) -> FrozenSet[str]:
+        """The keys of parsed tf.Examples that can change an output."""
+        return frozenset(origin.name for origin in self.influences[output] if origin.kind == "parsed")
 
 
 class Tracer:
@@ -43,6 +54,7 @@ class Tracer:
     def __init__(self, model: SavedModel) -> None:
         self.model = model
         self.library = library(model.functions)
+        self._places: Dict[str, Places] = {}
 
     def signature(self, signature: Signature) -> Trace:
         """The trace of one signature. Raises UsageError where the graph contradicts itself."""
@@ -69,20 +81,46 @@ class Tracer:
         solution = solve(self.library, graph, fed, planned)
         masks = {name: union([sources(solution, graph, fed, each) for each in outputs[name]]) for name in outputs}
         masks = {name: _with_written(mask, solution.writes) for name, mask in masks.items()}
-        names = {bit: origin for origin, bit in self.library.origins.items()}
-        files = {
-            names[bit]: frozenset(names[each] for each in bits(_with_written(mask, solution.writes)))
+        origins = {bit: origin for origin, bit in self.library.origins.items()}
+        written = {
+            origins[bit]: frozenset(origins[each] for each in bits(_with_written(mask, solution.writes)))
             for bit, mask in solution.writes.items()
-            if names[bit].kind == "file"
+            if origins[bit].kind in ("file", "parsed")
         }
+        running = self._running(planned.nodes)
         return Trace(
-            influences={name: frozenset(names[bit] for bit in bits(mask)) for name, mask in masks.items()},
-            running=_running(self.library, graph, planned.order),
-            live=_live(self.library, graph, fed, tensors),
-            files=files,
+            influences={name: frozenset(origins[bit] for bit in bits(mask)) for name, mask in masks.items()},
+            running=tuple(place for places in running.values() for place in places.values()),
+            live=live(self.library, graph, fed, tensors, running),
+            files={origin: found for origin, found in written.items() if origin.kind == "file"},
             fed=fed,
             solution=solution,
+            parsed={
+                origin.name: frozenset(each.name for each in found if each.kind == "input")
+                for origin, found in written.items()
+                if origin.kind == "parsed"
+            },
         )
+
+    def _running(self, nodes: Iterable[Node]) -> Dict[str, Places]:
+        """The planned nodes and those that their calls run, by the function that they are in."""
+        found: Dict[str, Places] = {"": {node.name: Place("", node) for node in nodes}}
+        pending = [""]
+        while pending:
+            for place in found[pending.pop()].values():
+                for callee in callees_of(self.library, place.node):
+                    if callee not in found:
+                        found[callee] = self._body(callee)
+                        pending.append(callee)
+        self.library.spend(sum(map(len, found.values())) >> 3)
+        return found
+
+    def _body(self, function: str) -> Places:
+        """What a call of a function runs in its own body; the same objects for every signature."""
+        if function not in self._places:
+            nodes, planned = self.library.functions[function].nodes, self.library.solutions[function].masks
+            self._places[function] = {name: Place(function, nodes[name]) for name in planned}
+        return self._places[function]
 
 
 def _with_written(mask: Mask, writes: Mapping[int, Mask]) -> Mask:
@@ -92,53 +130,3 @@ def _with_written(mask: Mask, writes: Mapping[int, Mask]) -> Mask:
         new, seen = mask & ~seen, mask
         mask |= union([writes.get(bit, 0) for bit in bits(new)])
     return mask
-
-
-def _running(library: Library, graph: Graph, order: Iterable[str]) -> Tuple[Place, ...]:
-    """The planned nodes and, function by function, those that their calls run."""
-    places: List[Place] = []
-    seen: Set[str] = set()
-    pending: List[Tuple[Graph, Iterable[str]]] = [(graph, order)]
-    while pending:
-        where, names = pending.pop()
-        for name in names:
-            node = where.nodes[name]
-            places.append(Place(where.name, node))
-            for callee in callees_of(library, node):
-                if callee not in seen:
-                    seen.add(callee)
-                    called = library.functions[callee]
-                    pending.append((called, library.solutions[callee].masks))
-    return tuple(places)
-
-
-def _live(library: Library, graph: Graph, fed: Fed, tensors: Iterable[str]) -> Tuple[Place, ...]:
-    """The nodes whose value can change one of the tensors."""
-    places: Dict[Tuple[str, str], Place] = {}
-    seen: Set[Tuple[str, str]] = set()
-    pending: List[Tuple[Graph, str]] = []
-
-    def need(where: Graph, reference: str) -> None:
-        if (where.name, reference) not in seen:
-            seen.add((where.name, reference))
-            pending.append((where, reference))
-
-    for tensor in tensors:
-        need(graph, tensor)
-    while pending:
-        where, reference = pending.pop()
-        name, key, index = resolve(where, reference)
-        if name not in where.nodes if where.name else key in fed:
-            continue
-        node = where.nodes[name]
-        places.setdefault((where.name, name), Place(where.name, node))
-        inputs = data_inputs(node)
-        needed = needs(library, node, index, len(inputs))
-        for each in needed.inputs:
-            if each < len(inputs):
-                need(where, inputs[each])
-        for function, place in needed.returns:
-            called = library.functions[function]
-            if place < len(called.returns):
-                need(called, called.returns[place])
-    return tuple(places.values())

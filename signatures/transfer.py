@@ -5,133 +5,136 @@ Every function that the node names must have its summary in the library.
 
 from __future__ import annotations
 
-from typing import Dict, Iterator, List, NamedTuple, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Sequence, Tuple
 
-from signatures import ops
-from signatures.saved_model import FunctionReference, Graph, Node
+from signatures import ops, parsing
+from signatures.callees import callees_of, is_branch, is_call, is_loop, named, passed_on
+from signatures.saved_model import Graph, Node
 from signatures.sources import Library, Mask, Origin, Summary, bits, substitute, union
 
 Writes = Dict[int, Mask]
 
 
+class Inputs(NamedTuple):
+    """The sources of a node's data inputs: of their values, and of their shapes."""
+
+    values: Sequence[Mask]
+    shapes: Sequence[Mask]
+
+
 class Effect(NamedTuple):
-    """Sources per output (a lone one stands for all), and what is written to which handle."""
+    """Sources of the outputs' values and shapes (a lone one stands for all), and what is written to which handle."""
 
     outputs: Tuple[Mask, ...]
+    shapes: Tuple[Mask, ...]
     writes: Writes
 
 
-class Needs(NamedTuple):
-    """What one output of a node needs: places of data inputs, and (function, place of a return)."""
-
-    inputs: Tuple[int, ...]
-    returns: Tuple[Tuple[str, int], ...]
-
-
-def effect(library: Library, graph: Graph, node: Node, inputs: Sequence[Mask]) -> Effect:
+def effect(library: Library, graph: Graph, node: Node, inputs: Inputs) -> Effect:
     """What a node computes and writes, from the sources of its data inputs."""
+    callees = callees_of(library, node)
+    passed = len(inputs.values)
+    if callees:
+        library.spend(passed)
+        if is_loop(library, node, callees, passed):
+            return _loop(library, node, inputs)
+        if is_branch(library, node, callees, passed):
+            return _branches(library, callees, inputs)
+        if is_call(library, node, callees, passed):
+            return _call(library, library.summaries[callees[0]], inputs)
+        return _unknown_call(library, graph, node, inputs, callees)
+    return _op(library, graph, node, inputs)
+
+
+def plain(op: str, inputs: Inputs) -> Tuple[Mask, Mask]:
+    """The sources of an ordinary op's outputs: every output from every input; and those of their shapes."""
+    value = union(inputs.values)
+    places = ops.shaping(op)
+    if places is None:
+        return value, value
+    shape = union(inputs.shapes)
+    for place in places:
+        if place < len(inputs.values):  # -1 is the last
+            shape |= inputs.values[place]
+    return value, shape
+
+
+def _op(library: Library, graph: Graph, node: Node, inputs: Inputs) -> Effect:
+    """An op that calls nothing."""
     if node.op in ops.VALUELESS:
-        return Effect((0,), {})
+        shape = union(inputs.shapes)
+        return Effect((shape,), (shape if node.op in ("ZerosLike", "OnesLike") else 0,), {})
     if node.op in ops.PLACEHOLDERS:
-        return Effect((union(inputs) | 1 << library.bit(Origin("placeholder", node.name, graph.name)),), {})
+        mask = union(inputs.values) | 1 << library.bit(Origin("placeholder", node.name, graph.name))
+        return Effect((mask,), (union(inputs.shapes),), {})
+    if node.op == "IdentityN":
+        return Effect(tuple(inputs.values), tuple(inputs.shapes), {})
+    if node.op in ops.FORWARDS and inputs.values:
+        return Effect((inputs.values[0],), (inputs.shapes[0],), {})
+    keys = parsing.keys(graph, node) if node.op in parsing.PARSERS else None
+    if keys:
+        return _parsed(library, keys, inputs)
     if ops.holds_state(node):
-        return Effect((1 << library.bit(_resource(graph, node)),), {})
-    if node.op == "IdentityN":
-        return Effect(tuple(inputs), {})
-    callees = callees_of(library, node)
-    if callees and _is_loop(library, node, callees, len(inputs)):
-        return _loop(library, node, inputs)
-    if callees and node.op in ops.BRANCHES and _fits(library, callees, len(inputs) - 1):
-        return _branches(library, callees, inputs)
-    if callees and node.op in ops.CALLS and _fits(library, callees, len(inputs)):
-        summary = library.summaries[callees[0]]
-        outputs = tuple(substitute(each, inputs, library.width) for each in summary.outputs)
-        return Effect(outputs, _written(library, summary, inputs, 0))
-    return _opaque(library, graph, node, inputs, callees)
+        return Effect((union(inputs.values) | 1 << library.bit(resource(graph.name, node)),), (0,), {})
+    value, shape = plain(node.op, inputs)
+    return Effect((value,), (shape,), _writes(library, graph, node, inputs.values))
 
 
-def needs(library: Library, node: Node, index: int, inputs: int) -> Needs:
-    """Which of its so many data inputs, and which returns of its functions, change an output of a node."""
-    everything = tuple(range(inputs))
-    if node.op in ops.VALUELESS:
-        return Needs((), ())
-    if node.op == "IdentityN":
-        return Needs((index,), ())
-    callees = callees_of(library, node)
-    if callees and _is_loop(library, node, callees, inputs) and index < inputs:
-        return _loop_needs(library, node, index)
-    if callees and node.op in ops.BRANCHES and _fits(library, callees, inputs - 1):
-        own = {1 + each for name in callees for each in _argument_bits(library, name, index)}
-        return Needs((0, *sorted(own)), tuple((name, index) for name in callees))
-    if callees and node.op in ops.CALLS and _fits(library, callees, inputs):
-        return Needs(tuple(_argument_bits(library, callees[0], index)), ((callees[0], index),))
-    returns = ((name, place) for name in callees for place in range(len(library.summaries[name].outputs)))
-    return Needs(everything, tuple(returns))
-
-
-def callees_of(library: Library, node: Node) -> Tuple[str, ...]:
-    """The functions that a node may call; in old graphs the op itself is the name of one."""
-    return (*node.functions, node.op) if node.op in library.functions else node.functions
-
-
-def handed_on(library: Library, node: Node, index: int) -> int:
-    """The place of the data input that an output of this node is, unchanged; -1 when it is computed."""
-    if node.op in ops.FORWARDS:
-        return 0
-    if node.op == "IdentityN":
-        return index
-    callees = callees_of(library, node)
-    passed = sum(not each.startswith("^") for each in node.inputs)
-    if callees and node.op in ops.CALLS and _fits(library, callees, passed):
-        return _pass(library.summaries[callees[0]], index)
-    if callees and _is_loop(library, node, callees, passed):
-        return index if _pass(library.summaries[_attribute(node, "body")], index) == index else -1
-    if callees and node.op in ops.BRANCHES and _fits(library, callees, passed - 1):
-        places = {_pass(library.summaries[name], index) for name in callees}
-        return 1 + places.pop() if len(places) == 1 and -1 not in places else -1
-    return -1
-
-
-def _resource(graph: Graph, node: Node) -> Origin:
+def resource(graph: str, node: Node) -> Origin:
+    """The state that a node of this graph, a function or the main one without a name, holds the handle of."""
     shared = node.attributes.get("shared_name", b"")
-    named = shared.decode(errors="replace") if isinstance(shared, bytes) else ""
-    return Origin("resource", named) if named else Origin("resource", node.name, graph.name)
+    known = shared.decode(errors="replace") if isinstance(shared, bytes) else ""
+    return Origin("resource", known) if known else Origin("resource", node.name, graph)
 
 
-def _fits(library: Library, callees: Sequence[str], passed: int) -> bool:
-    """Whether inputs and arguments can be matched one by one; a list argument takes several inputs."""
-    return all(len(library.functions[name].arguments) == passed for name in callees)
+def _writes(library: Library, graph: Graph, node: Node, values: Sequence[Mask]) -> Writes:
+    """What an op itself writes: to a handle, or to a file."""
+    written: Writes = {}
+    if ops.writes_state(node) and values:
+        handle = min(ops.written_place(node.op), len(values) - 1)
+        content = union([mask for place, mask in enumerate(values) if place != handle])
+        written.update((bit, content) for bit in bits(values[handle]))
+    if ops.touches_files(node):
+        names = values[1:] if node.op.startswith("InitializeTable") else values
+        bit = library.bit(Origin("file", node.name, graph.name))
+        written[bit] = written.get(bit, 0) | union(names)
+    return written
 
 
-def _is_loop(library: Library, node: Node, callees: Sequence[str], passed: int) -> bool:
-    """Whether a loop has both its functions, and they take and give back each of its variables."""
-    condition, body = (library.summaries.get(_attribute(node, name)) for name in ("cond", "body"))
-    if node.op not in ops.LOOPS or condition is None or body is None:
-        return False
-    return _fits(library, callees, passed) and len(body.outputs) == passed and len(condition.outputs) == 1
+def _parsed(library: Library, keys: parsing.Keys, inputs: Inputs) -> Effect:
+    """Each key of a parsed tf.Example is a source of its own, and what was parsed is what is written to it."""
+    first = len(inputs.values) - keys.defaults
+    outputs, written = [], {}
+    for output in keys.outputs:
+        bit = library.bit(Origin("parsed", output.key))
+        default = inputs.values[first + output.default] if output.default is not None else 0
+        outputs.append(1 << bit | default)
+        written[bit] = inputs.values[0]
+    # How long a sparse or ragged feature is, is in the request; a dense one has as many rows as were asked for.
+    shapes = [mask if output.default is None else 0 for mask, output in zip(outputs, keys.outputs)]
+    return Effect(tuple(outputs), tuple(shapes), written)
 
 
-def _attribute(node: Node, name: str) -> str:
-    value = node.attributes.get(name, "")
-    return value if isinstance(value, FunctionReference) else ""
+def _inlined(library: Library, mask: Mask, inputs: Inputs) -> Mask:
+    """A callee's sources in terms of its caller's."""
+    library.spend(1 + (bin(mask).count("1") >> 4))
+    return substitute(mask, inputs.values, library.width, inputs.shapes)
 
 
-def _pass(summary: Summary, index: int) -> int:
-    place = summary.passes[index] if index < len(summary.passes) else None
-    return -1 if place is None else place
+def _known(library: Library, mask: Mask, inputs: Inputs, known: Dict[Mask, Mask]) -> Mask:
+    """As `_inlined`, once for each set: most returns of a large function come from the same arguments."""
+    if mask not in known:
+        known[mask] = _inlined(library, mask, inputs)
+    return known[mask]
 
 
-def _argument_bits(library: Library, function: str, index: int) -> Iterator[int]:
-    outputs = library.summaries[function].outputs
-    return bits((outputs[index] if index < len(outputs) else 0) & ((1 << library.width) - 1))
-
-
-def _written(library: Library, summary: Summary, arguments: Sequence[Mask], predicate: Mask) -> Writes:
+def _written(library: Library, summary: Summary, inputs: Inputs, predicate: Mask) -> Writes:
     """A callee's writes in terms of its caller; whether they happen depends on the predicate."""
     written: Writes = {}
     for handle, mask in summary.writes.items():
-        for bit in bits(substitute(1 << handle, arguments, library.width)):
-            written[bit] = written.get(bit, 0) | substitute(mask, arguments, library.width) | predicate
+        content = _inlined(library, mask, inputs) | predicate
+        for bit in bits(_inlined(library, 1 << handle, inputs)):
+            written[bit] = written.get(bit, 0) | content
     return written
 
 
@@ -143,62 +146,54 @@ def _merged(every: Sequence[Writes]) -> Writes:
     return merged
 
 
-def _branches(library: Library, callees: Sequence[str], inputs: Sequence[Mask]) -> Effect:
+def _call(library: Library, summary: Summary, inputs: Inputs) -> Effect:
+    known: Dict[Mask, Mask] = {}
+    outputs = tuple(_known(library, each, inputs, known) for each in summary.outputs)
+    shapes = tuple(_known(library, each, inputs, known) for each in summary.shapes)
+    return Effect(outputs, shapes, _written(library, summary, inputs, 0))
+
+
+def _branches(library: Library, callees: Sequence[str], inputs: Inputs) -> Effect:
     """An output takes the predicate's sources too, unless every branch hands on the same argument."""
-    predicate, arguments = inputs[0], inputs[1:]
+    predicate, arguments = inputs.values[0], Inputs(inputs.values[1:], inputs.shapes[1:])
+    every = [_call(library, library.summaries[name], arguments) for name in callees]
     summaries = [library.summaries[name] for name in callees]
-    outputs = []
-    for index in range(min(len(each.outputs) for each in summaries)):
-        same = len({_pass(each, index) for each in summaries}) == 1 and _pass(summaries[0], index) >= 0
-        masks = [substitute(each.outputs[index], arguments, library.width) for each in summaries]
-        outputs.append(union(masks) | (0 if same else predicate))
-    return Effect(tuple(outputs), _merged([_written(library, each, arguments, predicate) for each in summaries]))
+    outputs, shapes = [], []
+    for index in range(min(len(each.outputs) for each in every)):
+        places = {passed_on(each, index) for each in summaries}
+        chosen = 0 if len(places) == 1 and -1 not in places else predicate
+        outputs.append(union([each.outputs[index] for each in every]) | chosen)
+        shapes.append(union([each.shapes[index] for each in every]) | chosen)
+    writes = [{bit: mask | predicate for bit, mask in each.writes.items()} for each in every]
+    return Effect(tuple(outputs), tuple(shapes), _merged(writes))
 
 
-def _loop(library: Library, node: Node, inputs: Sequence[Mask]) -> Effect:
+def _loop(library: Library, node: Node, inputs: Inputs) -> Effect:
     """The sources of the loop's variables after any number of turns; how many turns depends on the condition."""
-    condition, body = (library.summaries[_attribute(node, name)] for name in ("cond", "body"))
-    state, before = list(inputs), None
-    places = list(range(len(inputs)))
-    predicate = 0
-    while (state, predicate) != before:
-        before = (list(state), predicate)
-        predicate = substitute(condition.outputs[0], state, library.width)
-        places.reverse()  # a chain of variables settles in two sweeps, whichever way it points
-        for place in places:
-            if _pass(body, place) != place:
-                state[place] |= substitute(body.outputs[place], state, library.width) | predicate
+    condition, body = (library.summaries[named(node, name)] for name in ("cond", "body"))
+    values, shapes, predicate = list(inputs.values), list(inputs.shapes), 0
+    state = Inputs(values, shapes)
+    changing = [place for place in range(len(values)) if passed_on(body, place) != place]
+    before = None
+    while (values, shapes, predicate) != before:
+        before = (list(values), list(shapes), predicate)
+        predicate = _inlined(library, condition.outputs[0], state)
+        changing.reverse()  # a chain of variables settles in two sweeps, whichever way it points
+        known: Dict[Mask, Mask] = {}  # of this sweep; what it lacks of later changes comes with the next one
+        for place in changing:
+            values[place] |= _known(library, body.outputs[place], state, known) | predicate
+            shapes[place] |= _known(library, body.shapes[place], state, known) | predicate
     written = [_written(library, each, state, predicate) for each in (condition, body)]
-    return Effect(tuple(state), _merged(written))
+    return Effect(tuple(values), tuple(shapes), _merged(written))
 
 
-def _loop_needs(library: Library, node: Node, index: int) -> Needs:
-    """The variables that one variable of a loop depends on over the turns."""
-    condition, body = _attribute(node, "cond"), _attribute(node, "body")
-    if _pass(library.summaries[body], index) == index:
-        return Needs((index,), ())
-    needed, pending = {index}, [index, *_argument_bits(library, condition, 0)]
-    needed.update(pending)
-    while pending:
-        new = set(_argument_bits(library, body, pending.pop())) - needed
-        pending.extend(new)
-        needed |= new
-    places = tuple(sorted(needed))
-    return Needs(places, ((condition, 0), *((body, place) for place in places)))
-
-
-def _opaque(library: Library, graph: Graph, node: Node, inputs: Sequence[Mask], callees: Sequence[str]) -> Effect:
-    """Any other op: every output from every input. One that calls functions may pass them anything."""
-    everything = union(inputs)
-    writes: List[Writes] = []
+def _unknown_call(library: Library, graph: Graph, node: Node, inputs: Inputs, callees: Sequence[str]) -> Effect:
+    """An op that may pass its functions anything, in any order, any number of times."""
+    everything = union(inputs.values)
+    writes: List[Writes] = [_writes(library, graph, node, inputs.values)]
     for name in callees:
         summary = library.summaries[name]
-        passed = [everything] * library.width
-        everything |= union([substitute(each, passed, library.width) for each in summary.outputs])
-        writes.append(_written(library, summary, passed, 0))
-    if ops.writes_state(node) and inputs:
-        writes.append({bit: union(inputs[1:]) for bit in bits(inputs[0])})
-    if ops.touches_files(node):
-        named = inputs[1:] if node.op.startswith("InitializeTable") else inputs
-        writes.append({library.bit(Origin("file", node.name, graph.name)): union(named)})
-    return Effect((everything,), _merged(writes))
+        passed = [everything] * len(library.functions[name].arguments)
+        everything |= union([_inlined(library, each, Inputs(passed, passed)) for each in summary.outputs])
+        writes.append(_written(library, summary, Inputs(passed, passed), 0))
+    return Effect((everything,), (everything,), _merged(writes))

@@ -60,14 +60,22 @@ def message(example: str, tags: Sequence[str] = ("serve",)) -> Any:
 
 def _add_nodes(target: Any, nodes: Iterable[Node]) -> None:
     for node in nodes:
-        proto = target.add(name=node.name, op=node.op, input=node.inputs)
+        proto = target.add(name=node.name, op=node.op, input=node.inputs, device=node.device)
         for name, value in node.attributes.items():
-            _set(proto.attr[name], value)
+            if name == "shape":
+                _set_shape(proto.attr[name].shape, value)
+            elif name == "_output_shapes":
+                for shape in value:
+                    _set_shape(proto.attr[name].list.shape.add(), shape)
+            else:
+                _set(proto.attr[name], value)
 
 
 def _set(proto: Any, value: Any) -> None:
     if isinstance(value, FunctionReference):
         proto.func.name = value
+    elif isinstance(value, tuple) and all(isinstance(each, (int, bytes)) for each in value):
+        _set_tensor(proto.tensor, value)
     elif isinstance(value, tuple):
         for each in value:
             proto.list.func.add(name=each)
@@ -79,6 +87,14 @@ def _set(proto: Any, value: Any) -> None:
         proto.s = value
     else:
         proto.type = NUMBERS[value]
+
+
+def _set_tensor(proto: Any, cells: Sequence[Any]) -> None:
+    """A vector of int64 or of texts; one without cells is of text."""
+    numbers = bool(cells) and isinstance(cells[0], int)
+    proto.dtype = NUMBERS["int64" if numbers else "string"]
+    proto.tensor_shape.dim.add(size=len(cells))
+    (proto.int64_val if numbers else proto.string_val).extend(cells)
 
 
 def _fill(proto: Any, info: TensorInfo) -> None:

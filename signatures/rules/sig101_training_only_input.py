@@ -15,6 +15,7 @@ from typing import Iterator
 from signatures.declaration import Role
 from signatures.export import Export
 from signatures.findings import Finding, Rule
+from signatures.given import Given
 from signatures.saved_model import Signature
 
 RULE = Rule(
@@ -45,8 +46,26 @@ RULE = Rule(
         output score float32[?]
         score = Mul price sample_weights
         """,
+        """
+        input examples string[?]
+        output score float32[?]
+        names = Const value=
+        dense_keys = Const value='price','mask'
+        none = Const value=
+        parse = ParseExampleV2 examples names none dense_keys none none none
+        score = Mul parse:0 parse:1
+        """,
     ),
     good=(
+        """
+        input examples string[?]
+        output score float32[?]
+        names = Const value=
+        dense_keys = Const value='price','mask'
+        none = Const value=
+        parse = ParseExampleV2 examples names none dense_keys none none none
+        score = AddV2 parse:0 parse:0
+        """,
         """
         input face_mask_type int64[?]
         input label_count int64[?]
@@ -78,19 +97,18 @@ RULE = Rule(
 def check(export: Export) -> Iterator[Finding]:
     """Finds inputs that are declared or named as training's and whose value reaches an output."""
     for signature in export.inference():
-        for name in signature.inputs:
-            role = export.role(signature, name)
+        for given in export.given(signature):
+            role = export.role(signature, given.name)
             if role in ("training_only", "named_for_training", "perhaps_for_training"):
-                yield from _reached(export, signature, name, role)
+                yield from _reached(export, signature, given, role)
 
 
-def _reached(export: Export, signature: Signature, name: str, role: Role) -> Iterator[Finding]:
-    trace = export.trace(signature.name)
-    reached = [output for output in signature.outputs if name in trace.inputs(output)]
+def _reached(export: Export, signature: Signature, given: Given, role: Role) -> Iterator[Finding]:
+    name, reached = given.name, export.reached(signature, given.origin)
     if not reached:
         return
     where = export.where(signature, reached[0], name)
-    message = f"input {name!r} changes output {', '.join(map(repr, reached))}{where}"
+    message = f"{given.called} changes output {', '.join(map(repr, reached))}{where}"
     if role == "training_only":
         yield RULE.finding(
             f"{message}, but it exists in training only; use it in the loss, outside the exported function",

@@ -38,6 +38,16 @@ RULE = Rule(
     ),
     good=(
         """
+        input examples string[?]
+        output score float32[?]
+        names = Const value=
+        dense_keys = Const value='price','label'
+        none = Const value=
+        parse = ParseExampleV2 examples names none dense_keys none none none
+        score = AddV2 parse:0 parse:0
+        features price
+        """,
+        """
         features price gate
         input price float32[?]
         input gate float32[?]
@@ -57,14 +67,13 @@ RULE = Rule(
 def check(export: Export) -> Iterator[Finding]:
     """Finds inputs outside the declaration whose value reaches an output."""
     for signature in export.inference():
-        trace = export.trace(signature.name)
-        for name in signature.inputs:
-            reached = [output for output in signature.outputs if name in trace.inputs(output)]
+        for name, called, origin, _ in export.given(signature):
+            reached = export.reached(signature, origin)
             if export.role(signature, name) != "undeclared" or not reached:
                 continue
             where = export.where(signature, reached[0], name)
             yield RULE.finding(
-                f"input {name!r} changes output {', '.join(map(repr, reached))}{where} and is no declared feature; "
+                f"{called} changes output {', '.join(map(repr, reached))}{where} and is no declared feature; "
                 f"take it out of the exported function, or declare it (--feature {name}) if clients have it",
                 signature.name,
                 name,

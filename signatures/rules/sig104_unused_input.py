@@ -35,8 +35,25 @@ RULE = Rule(
         function both(x, y) -> doubled:z:0, x
           doubled = AddV2 y y
         """,
+        """
+        input examples string[?]
+        output score float32[?] = parse
+        names = Const value=
+        dense_keys = Const value='price','label'
+        none = Const value=
+        parse = ParseExampleV2 examples names none dense_keys none none none
+        """,
     ),
     good=(
+        """
+        input examples string[?]
+        output score float32[?] = parse
+        names = Const value=
+        dense_keys = Const value='price','label'
+        none = Const value=
+        ones = Const value=1
+        parse = ParseExampleV2 examples names none dense_keys none none ones
+        """,
         """
         input price float32[?]
         input colour int64[?]
@@ -50,15 +67,13 @@ RULE = Rule(
 def check(export: Export) -> Iterator[Finding]:
     """Finds inputs whose value no output depends on; an error when the input is not even a feature."""
     for signature in export.inference():
-        trace = export.trace(signature.name)
-        used = {name for output in signature.outputs for name in trace.inputs(output)}
-        for name in signature.inputs:
-            if name in used:
+        for name, called, origin, required in export.given(signature):
+            if not required or export.reached(signature, origin):
                 continue
             foreign = export.role(signature, name) in NOT_FOR_SERVING
             kind = "is no feature, and " if foreign else ""
             yield RULE.finding(
-                f"input {name!r} {kind}changes no output, yet every client must send it; remove it from the signature",
+                f"{called} {kind}changes no output, yet every client must send it; remove it from the signature",
                 signature.name,
                 name,
                 "error" if foreign else "warning",

@@ -3,7 +3,7 @@
 Why: TensorFlow Serving has TensorFlow's own ops, TF-Text's and TF-DF's. Others are missing: in the main graph the model
 does not load; in a function it loads, is AVAILABLE, and the first request fails with "Op type not registered".
 
-Bad: a ScaNN index (`Scann>…`), tensorflow-io (`IO>…`) or TFRA (`TFRA>…`) in a model for the stock server.
+Bad: a ScaNN index (`Scann>…`), tensorflow-io (`IO>…`), TFRA (`TFRA>…`) or an op of one's own for the stock server.
 
 Good: stock ops, or a manifest that declares the op in `extra_ops` and the image that has it in `server_image`.
 """
@@ -15,6 +15,7 @@ from typing import Iterator, Optional, Set
 from signatures.export import Export
 from signatures.findings import Finding, Rule
 from signatures.saved_model import Place
+from signatures.stock_ops import in_stock_server
 
 RULE = Rule(
     code="SIG205",
@@ -38,6 +39,12 @@ RULE = Rule(
         output score float32[?] = price
         stream = IO>KafkaReadableInit
         """,
+        """
+        input id int64[?]
+        output row float32[?,8]
+        table = KvVarHandleOp
+        row = KvResourceGather table id
+        """,
     ),
     good=(
         """
@@ -52,14 +59,19 @@ RULE = Rule(
         output tokens int64[?,10]
         tokens = TFText>FastWordpieceTokenizeWithOffsets query
         """,
+        """
+        input price float32[?]
+        output score float32[?]
+        score = doubled price
+        function doubled(x) -> y:z:0
+          y = AddV2 x x
+        """,
     ),
 )
 
-_IN_STOCK_SERVER = "TFText>"
-
 
 def check(export: Export) -> Iterator[Finding]:
-    """Finds namespaced ops that run, or lie in the main graph; declared ones are only mentioned."""
+    """Finds foreign ops that run, or lie in the main graph; declared ones are only mentioned."""
     runs: Set[str] = set()
     for name, trace in export.traces():
         for place in trace.running:
@@ -72,7 +84,7 @@ def check(export: Export) -> Iterator[Finding]:
 
 def _missing(export: Export, signature: Optional[str], place: Place) -> Iterator[Finding]:
     op = place.node.op
-    if ">" not in op or op.startswith(_IN_STOCK_SERVER):
+    if in_stock_server(op) or op in export.model.functions:  # old graphs call a function by its name
         return
     if export.manifest is not None and op in export.manifest.extra_ops:
         image = export.manifest.server_image

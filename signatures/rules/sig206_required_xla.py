@@ -50,7 +50,8 @@ def check(export: Export) -> Iterator[Finding]:
     """Finds calls, and functions they run, that insist on XLA."""
     for signature in export.inference():
         for place in export.trace(signature.name).running:
-            if place.node.op.startswith("XlaLaunch") or _insists(place.node.attributes):
+            node = place.node
+            if node.op.startswith("XlaLaunch") or (node.functions and _insists(node.attributes)):
                 yield RULE.finding(
                     f"{place} must be compiled by XLA, which the stock server refuses at every request; "
                     "export the function without jit_compile=True",
