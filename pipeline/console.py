@@ -13,7 +13,9 @@ import typer
 from typing_extensions import Annotated
 
 from serving import commands as serving_commands
+from serving.canary import command as canary_command
 from serving.load import command as load_command
+from serving.releases import commands as release_commands
 from signatures import commands as signature_commands
 from signatures.errors import UsageError
 
@@ -183,6 +185,40 @@ def recommend(
 
 
 @app.command()
+def skew(
+    model: Annotated[str, typer.Argument(help="The model's name.")],
+    log: Annotated[
+        Optional[Path], typer.Option(help="TFRecord file of PredictionLog; the export's warm-up requests by default.")
+    ] = None,
+    version: Annotated[Optional[int], typer.Option(help="The one that answered; the newest export by default.")] = None,
+    sample: Annotated[int, typer.Option(min=1, help="How many of its requests are compared.")] = 1000,
+    host: Annotated[str, typer.Option(help="Where the server runs, for requests logged without answer.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="gRPC.")] = 8500,
+    deadline: Annotated[float, typer.Option(min=0.001, help="Seconds that a request may take.")] = 10.0,
+    dataset: Dataset = None,
+    data: Data = DATA,
+    runs: Runs = RUNS,
+    exports: Exports = EXPORTS,
+) -> None:
+    """Compare what a server answered with the trained model on the same raw requests; they must agree to 1e-5."""
+    from pipeline import verbs
+    from pipeline.places import Places
+    from pipeline.skew import Sample
+    from serving import exports as export_folder
+    from serving import logged, prediction_logs
+    from signatures import manifest
+
+    export = export_folder.newest(exports / model) if version is None else exports / model / str(version)
+    found = manifest.read(export) if export is not None else None
+    if export is None or found is None:
+        raise UsageError(f"{exports} holds no version of model {model!r} with a manifest; name the folder by --exports")
+    file = log if log is not None else export / prediction_logs.PATH_IN_EXPORT
+    answered = logged.answered(file, model, int(export.name), sample, (host, port, deadline))
+    samples = [Sample(each.signature, each.inputs, each.outputs) for each in answered]
+    verbs.skew(Places(data, runs, exports), model, dataset, found, samples)
+
+
+@app.command()
 def demo(
     dataset: Dataset = None,
     user: Annotated[Optional[str], typer.Option(help="Whom to recommend to; the first user by default.")] = None,
@@ -216,6 +252,9 @@ app.command("serve")(serving_commands.serve)
 app.command("predict")(serving_commands.predict)
 app.command("status")(serving_commands.status)
 app.command("load")(load_command.load)
+app.command("promote")(release_commands.promote)
+app.command("rollback")(release_commands.rollback)
+app.command("canary")(canary_command.canary)
 
 
 def main() -> None:

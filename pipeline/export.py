@@ -12,7 +12,6 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Dict, Mapping, Optional, Tuple
 
-import numpy as np
 import tensorflow as tf
 
 from pipeline import inference, requests, saved_models, warm_up, wire
@@ -80,7 +79,7 @@ def write_candidate(built: Built, prepared: Prepared, figures: Figures, work: Pa
     manifest = _manifest(built, prepared, figures, signatures, next_version(home))
     manifests.write(manifest, folder)
     warm_up.write(folder, manifest, asked)
-    _write_golden(folder, manifest, asked, expected)
+    _write_golden(folder, built, signatures, asked)
     live = versions(home)[-1:]
     return Candidate(
         folder,
@@ -180,13 +179,15 @@ def _manifest(
 
 
 def _write_golden(
-    folder: Path, manifest: Manifest, asked: Mapping[str, Rows], expected: Mapping[str, Mapping[str, np.ndarray]]
+    folder: Path, built: Built, signatures: Tuple[inference.InferenceSignature, ...], asked: Mapping[str, Rows]
 ) -> None:
+    """The first rows of each request, with the answers to them alone: `k` is the largest of a request."""
     (folder / "golden").mkdir()
-    for name, signature in manifest.signatures.items():
-        first = {k: v[:GOLDEN_ROWS] for k, v in asked[name].items() if k in signature.inputs}
-        answers = {k: v[:GOLDEN_ROWS] for k, v in expected[name].items()}
-        wire.save_json(folder / "golden" / f"{name}.json", name, first, answers)
+    for signature in signatures:
+        first = {name: cells[:GOLDEN_ROWS] for name, cells in asked[signature.name].items()}
+        first = {name: cells for name, cells in first.items() if name in signature.inputs}
+        answers = expected_answers(built, signature, first)
+        wire.save_json(folder / "golden" / f"{signature.name}.json", signature.name, first, answers)
 
 
 def _commit() -> str:

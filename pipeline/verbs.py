@@ -23,8 +23,9 @@ from pipeline.evaluation.scoring import ModelScorer
 from pipeline.places import Places
 from pipeline.prepared import Part, Prepared
 from pipeline.schema import describe
+from pipeline.skew import Sample
 from signatures.errors import UsageError
-from signatures.manifest import Gate
+from signatures.manifest import Gate, Manifest
 
 VALIDATION = Protocol(negatives=100, full_ranking=False, rows=10_000)
 """What training looks at after each epoch: cheap, and the same lists every time."""
@@ -119,6 +120,26 @@ def save_training_graph(places: Places, model: str, dataset: Optional[str], fold
     with replacing(folder) as work:
         saved_models.save_training_graph(built, work)
     Console().print(f"written: {folder}")
+
+
+def skew(places: Places, model: str, dataset: Optional[str], manifest: Manifest, samples: Sequence[Sample]) -> None:
+    """Compares served answers with the trained model's; exit code 1 where they are further apart than rounding."""
+    from pipeline import skew as skews
+
+    console = Console()
+    prepared = places.prepared(dataset, console)
+    skews.check_age(places.run(prepared, model), manifest)
+    built = restore(places, prepared, model)
+    items = item_files.load(prepared) if prepared.items.exists() else None
+    found = skews.check(built, items, samples)
+    table = Table("output", "requests", "scores", "largest difference", "")
+    for each in found:
+        verdict = "[green]agrees" if each.agrees else f"[bold red]skewed, {each.worst}"
+        name, counts = f"{each.signature}/{each.output}", (str(each.requests), str(each.cells))
+        table.add_row(name, *counts, f"{each.away:.2g}", verdict)
+    console.print(table)
+    if not all(each.agrees for each in found):
+        raise typer.Exit(1)
 
 
 def restore(places: Places, prepared: Prepared, model: str, settings: Sequence[str] = ()) -> Built:

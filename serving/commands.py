@@ -13,26 +13,24 @@ import signal
 import subprocess
 import sys
 import tempfile
-from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Dict, List, Mapping, Optional
 
 import numpy as np
 import typer
 
+from serving import connecting, launch, requests
 from serving import exports as export_folder
-from serving import launch, requests
 from serving.client.client import Client
-from serving.client.errors import ClientError, DeadlineExceeded, ServerFailed, Unavailable
-from serving.client.grpc_transport import GrpcTransport
-from serving.client.rest_transport import RestTransport
-from serving.client.transport import Answer, Transport
+from serving.client.transport import Answer
+from serving.connecting import Over
+from serving.releases import starting
 from signatures.errors import UsageError
 
 
-class Over(str, Enum):
-    """How to ask a server."""
+class Asking(str, Enum):
+    """How to ask a server; both ways show whether they agree."""
 
     grpc = "grpc"
     rest = "rest"
@@ -42,37 +40,47 @@ class Over(str, Enum):
 _MODEL = typer.Argument(..., help="The model's name on the server.")
 _MODELS = typer.Option(None, "--model", metavar="NAME", help="A model to serve; once per model, all by default.")
 _STATUS_MODELS = typer.Argument(None, help="The models to ask for; those in the exports folder by default.")
-_EXPORTS = typer.Option(Path("exports"), "--exports", help="Folder of the exported models.")
-_PORT = typer.Option(8500, "--port", help="gRPC.")
-_REST_PORT = typer.Option(8501, "--rest-port", help="REST.")
-_HOST = typer.Option("127.0.0.1", "--host", help="Where the server runs.")
 _DRY_RUN = typer.Option(False, "--dry-run", help="Only print what would be started.")
+_WRITE_CONFIG = typer.Option(
+    None, "--write-config", metavar="FOLDER", help="Write what Docker, compose and Kubernetes need, and start nothing."
+)
+_MIXED_PRECISION = typer.Option(False, "--mixed-precision", help="With --write-config: float16 products on GPUs.")
 _FILE = typer.Option(None, "--file", help='{"instances": […]}, {"inputs": {…}}, a row, or a list of rows; - for stdin.')
 _INPUT = typer.Option(None, "--input", metavar="NAME=JSON", help="One cell of one row; once per input.")
 _SIGNATURE = typer.Option(None, "--signature", help="serving_default by default.")
-_OVER = typer.Option(Over.grpc, "--transport", help="grpc, rest, or both one after the other.")
+_OVER = typer.Option(Asking.grpc, "--transport", help="grpc, rest, or both one after the other.")
 _VERSION = typer.Option(None, "--version", help="The newest by default.")
+_LABEL = typer.Option(None, "--label", help="The version with this label.")
 
 
 def serve(
     model: Optional[List[str]] = _MODELS,
-    exports: Path = _EXPORTS,
-    port: int = _PORT,
-    rest_port: int = _REST_PORT,
+    exports: Path = connecting.EXPORTS,
+    port: int = connecting.PORT,
+    rest_port: int = connecting.REST_PORT,
     dry_run: bool = _DRY_RUN,
+    write_config: Optional[Path] = _WRITE_CONFIG,
+    mixed_precision: bool = _MIXED_PRECISION,
 ) -> None:
     """Serve exported models: with tensorflow_model_server where it is, else in Docker, else embedded."""
     models = export_folder.base_paths(exports, model or [])
+    if write_config is not None:
+        _write_config(exports, models, write_config, mixed_precision)
+        return
+    if mixed_precision:
+        raise UsageError("--mixed-precision goes into the files of --write-config FOLDER; name the folder")
     server = launch.choose(os.environ)
     with tempfile.TemporaryDirectory(prefix="signet-serve-") as folder:
         plan = launch.launch(server, models, (port, rest_port), Path(folder))
+        config = starting.released(plan.config, exports / launch.CONFIG_NAME)
         typer.echo(f"serving {', '.join(models)} with {server.kind}: {server.reason}", err=True)
         if server.kind == launch.EMBEDDED:
             typer.echo("production is TensorFlow Serving; the embedded server is for development and tests", err=True)
         if dry_run:
-            typer.echo(f"{shlex.join(plan.command)}\n\n{plan.config_path.name}:\n{plan.config}", nl=False)
+            typer.echo(f"{shlex.join(plan.command)}\n\n{plan.config_path.name}:\n{config}", nl=False)
             return
-        plan.config_path.write_text(plan.config, encoding="utf-8")
+        plan.config_path.write_text(config, encoding="utf-8")
+        starting.note(config, exports / launch.CONFIG_NAME)
         code = _run(plan)
     raise typer.Exit(code)
 
@@ -83,47 +91,62 @@ def predict(
     given: Optional[List[str]] = _INPUT,
     signature: Optional[str] = _SIGNATURE,
     version: Optional[int] = _VERSION,
-    transport: Over = _OVER,
-    exports: Path = _EXPORTS,
-    host: str = _HOST,
-    port: int = _PORT,
-    rest_port: int = _REST_PORT,
+    label: Optional[str] = _LABEL,
+    transport: Asking = _OVER,
+    deadline: float = connecting.DEADLINE,
+    exports: Path = connecting.EXPORTS,
+    host: str = connecting.HOST,
+    port: int = connecting.PORT,
+    rest_port: int = connecting.REST_PORT,
 ) -> None:
     """Ask a running server; prints the answer as JSON."""
     if (file is None) == (not given):
         raise UsageError("give the request either with --file or with --input name=json")
+    if version is not None and label is not None:
+        raise UsageError("give either --version or --label")
     request = requests.from_flags(given or []) if file is None else requests.from_json(_read(file), file)
     name = signature or request.signature or "serving_default"
     manifests = export_folder.manifests(exports, [model])
     answers: Dict[str, Any] = {}
-    for kind in ("grpc", "rest") if transport is Over.both else (transport.value,):
-        with _errors_told(), Client(_transport(kind, host, port, rest_port), manifests) as client:
-            answers[kind] = _as_json(client.predict(model, request.inputs, name, version))
-    shown = answers if transport is Over.both else answers[transport.value]
+    for over in _ways(transport):
+        asking = connecting.transport(over, host, port, rest_port)
+        with connecting.errors_told(), Client(asking, manifests, deadline) as client:
+            answers[over.value] = _as_json(client.predict(model, request.inputs, name, version, label))
+    shown = answers if transport is Asking.both else answers[transport.value]
     typer.echo(json.dumps(shown, ensure_ascii=False, indent=1))
 
 
 def status(
     model: Optional[List[str]] = _STATUS_MODELS,
-    transport: Over = _OVER,
-    exports: Path = _EXPORTS,
-    host: str = _HOST,
-    port: int = _PORT,
-    rest_port: int = _REST_PORT,
+    transport: Asking = _OVER,
+    deadline: float = connecting.DEADLINE,
+    exports: Path = connecting.EXPORTS,
+    host: str = connecting.HOST,
+    port: int = connecting.PORT,
+    rest_port: int = connecting.REST_PORT,
 ) -> None:
     """Say which versions of each model a running server has, and in which state."""
     names = model or export_folder.models(exports)
     if not names:
         raise UsageError(f"{exports} holds no exported model; name the models to ask for")
-    for kind in ("grpc", "rest") if transport is Over.both else (transport.value,):
-        with _errors_told(), Client(_transport(kind, host, port, rest_port)) as client:
+    for over in _ways(transport):
+        asking = connecting.transport(over, host, port, rest_port)
+        with connecting.errors_told(), Client(asking, deadline_seconds=deadline) as client:
             for name in names:
                 for told in client.status(name):
                     typer.echo(f"{name}\t{told.version}\t{told.state}\t{told.error}".rstrip())
 
 
-def _transport(kind: str, host: str, port: int, rest_port: int) -> Transport:
-    return GrpcTransport(host, port) if kind == "grpc" else RestTransport(host, rest_port)
+def _write_config(exports: Path, models: Mapping[str, Path], folder: Path, mixed_precision: bool) -> None:
+    from serving.deployment import write
+
+    for notice in write.write(exports, models, folder, mixed_precision):
+        typer.echo(notice, err=True)
+    typer.echo(f"wrote {folder} for {', '.join(models)}; docker/README.md says how to use it")
+
+
+def _ways(asking: Asking) -> List[Over]:
+    return list(Over) if asking is Asking.both else [Over(asking.value)]
 
 
 def _as_json(answer: Answer) -> Dict[str, Any]:
@@ -145,20 +168,6 @@ def _read(file: str) -> str:
         return sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"request file {file} cannot be read ({error}); give a JSON file, or - for stdin") from error
-
-
-@contextmanager
-def _errors_told() -> Iterator[None]:
-    """What the user can mend is a UsageError; a server that breaks or is too slow ends the command with 1."""
-    try:
-        yield
-    except (ServerFailed, DeadlineExceeded) as error:
-        typer.echo(f"signet: {error}", err=True)
-        raise typer.Exit(1) from error
-    except Unavailable as error:
-        raise UsageError(f"{error}; start a server with: signet serve") from error
-    except ClientError as error:
-        raise UsageError(str(error)) from error
 
 
 def _run(plan: launch.Launch) -> int:

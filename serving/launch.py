@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Callable, Dict, Mapping, Optional, Tuple
 
 from signatures.errors import UsageError
@@ -15,6 +15,8 @@ from signatures.errors import UsageError
 IMAGE = "tensorflow/serving:2.16.1"
 REAL, DOCKER, EMBEDDED = "tensorflow_model_server", "docker", "embedded"
 CONFIG_NAME = "models.config"
+LABELS_AT_START = "--allow_version_labels_for_unavailable_models=true"
+"""A server that starts has loaded nothing yet, and would refuse the labels that releases gave."""
 
 _CONTAINER_MODELS = "/models"
 _ENGINE_SECONDS = 10
@@ -67,11 +69,11 @@ def launch(server: Server, models: Mapping[str, Path], ports: Tuple[int, int], c
         config = model_config(inside)
         return Launch(server, _docker(server, models, ports, config_path), config, config_path)
     start = (server.executable,) if server.kind == REAL else (server.executable, "-m", "serving.embedded")
-    flags = (f"--port={port}", f"--rest_api_port={rest_port}", f"--model_config_file={config_path}")
+    flags = (f"--port={port}", f"--rest_api_port={rest_port}", f"--model_config_file={config_path}", LABELS_AT_START)
     return Launch(server, (*start, *flags), model_config(models), config_path)
 
 
-def model_config(models: Mapping[str, Path]) -> str:
+def model_config(models: Mapping[str, PurePath]) -> str:
     """A ModelServerConfig in text form."""
     lines = ["model_config_list {"]
     for name, path in models.items():
@@ -95,7 +97,7 @@ def _docker(server: Server, models: Mapping[str, Path], ports: Tuple[int, int], 
         if "," in str(source) or "," in target:
             raise UsageError(f"{source} has a comma in its name, which docker's --mount cannot take; rename the folder")
         command += ["--mount", f"type=bind,source={source},target={target},readonly"]
-    return (*command, IMAGE, f"--model_config_file={_CONTAINER_MODELS}/{CONFIG_NAME}")
+    return (*command, IMAGE, f"--model_config_file={_CONTAINER_MODELS}/{CONFIG_NAME}", LABELS_AT_START)
 
 
 def _engine_answers(docker: str) -> bool:

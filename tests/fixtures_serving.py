@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,6 +125,26 @@ def other_sum(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def copy_of(model_folder: Path, tmp_path: Path) -> Callable[[str], Path]:
     """Copies a model's folder, for a test that changes it."""
     return lambda name: Path(shutil.copytree(model_folder / name, tmp_path / name))
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Runs of every session wait while it is cleared; `runs` counts those that wait or have passed."""
+    from serving.embedded.servable import Servable
+
+    opened: Any = threading.Event()
+    opened.set()
+    opened.runs = 0
+    run_now = Servable.run_now
+
+    def gated(self: Any, *arguments: Any) -> Any:
+        opened.runs += 1
+        assert opened.wait(30)
+        return run_now(self, *arguments)
+
+    monkeypatch.setattr(Servable, "run_now", gated)
+    yield opened
+    opened.set()
 
 
 @pytest.fixture(scope="session")

@@ -29,7 +29,7 @@ MAY_IMPORT: Tuple[Tuple[Pattern[str], Set[str]], ...] = (
 # What must answer at once, so without TensorFlow. A name that ends in / stands for all modules of the folder.
 LIGHT = re.compile(
     r"signatures/(__init__|errors|manifest|lint\w*|diff\w*|reader|ops|protos|saved_model)\.py"
-    r"|signatures/(lint|rules|diff)/.*|serving/(client\w*\.py|client/.*)|pipeline/console\.py"
+    r"|signatures/(lint|rules|diff)/.*|serving/((commands|connecting|exports|requests)\.py|(client|load)/.*)|pipeline/console\.py"
 )
 
 FORBIDDEN_NAMES = {"utils.py", "util.py", "helpers.py", "helper.py", "base.py", "common.py", "misc.py"}

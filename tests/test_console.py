@@ -203,6 +203,7 @@ def test_help_lists_every_verb(capsys: pytest.CaptureFixture) -> None:
         "serve",
         "predict",
         "status",
+        "load",
         "recommend",
         "demo",
         "bench",

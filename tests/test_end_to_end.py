@@ -144,6 +144,22 @@ def test_retrieval_answers_what_was_asked(
 
 
 @pytest.mark.parametrize("model", registry.NAMES)
+def test_golden_requests_are_answered_as_stored(model: str, exported: Path) -> None:
+    folder = exported / model / "1"
+    loaded = tf.saved_model.load(str(folder))
+    for name, signature in manifests(exported, [model])[model].signatures.items():
+        golden = wire.load_json(folder / "golden" / f"{name}.json", signature.inputs)
+        answers = wire.call(loaded.signatures[name], signature.inputs, golden["inputs"])
+        assert answers.keys() == golden["outputs"].keys()
+        for output, stored in golden["outputs"].items():
+            assert answers[output].shape == stored.shape, f"{name} {output}"
+            if answers[output].dtype.kind == "f":
+                np.testing.assert_allclose(answers[output], stored, atol=TOLERANCE, rtol=TOLERANCE)
+            else:
+                np.testing.assert_array_equal(answers[output], stored)
+
+
+@pytest.mark.parametrize("model", registry.NAMES)
 def test_saved_model_cli_reads_and_runs_the_export(model: str, exported: Path, tmp_path: Path) -> None:
     folder = exported / model / "1"
     shown = cli("show", "--all", "--dir", str(folder))

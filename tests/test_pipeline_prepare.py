@@ -16,8 +16,7 @@ import yaml
 from rich.console import Console
 
 from pipeline import prepared
-from pipeline.preparation import command
-from pipeline.preparation import prepare, spool
+from pipeline.preparation import command, prepare, spool
 from pipeline.preparation.options import Options, parse
 from pipeline.sources.synthetic import Size
 from signatures.errors import UsageError

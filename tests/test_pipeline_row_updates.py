@@ -74,7 +74,7 @@ def test_touched_rows_follow_the_dense_rule_and_others_rest(name: str) -> None:
     slots = {(row, cell): start for row in range(4) for cell in range(2)}
     for number, (rows, values) in enumerate(BATCHES, start=1):
         for row in set(rows):
-            total = sum(np.array(value) for at, value in zip(rows, values) if at == row)
+            total = np.sum([value for at, value in zip(rows, values) if at == row], axis=0)
             for cell in range(2):
                 expected[row, cell], slots[row, cell] = rule(number, expected[row, cell], total[cell], slots[row, cell])
     np.testing.assert_allclose(table.numpy(), expected, rtol=2e-6)

@@ -142,7 +142,8 @@ def test_a_disk_that_fills_up_is_one_sentence_and_the_run_goes_on_later(
     tiny_prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = experiment("deepfm")
-    write, written = tf.train.Checkpoint.write, []
+    write = tf.train.Checkpoint.write
+    written: List[str] = []
 
     def filling_up(self: tf.train.Checkpoint, path: str) -> str:
         if len(written) == 3:

@@ -238,7 +238,8 @@ def test_contract_is_asked_for_once_and_again_after_a_refusal(embedded: Address)
         asking.predict("sum", ROW)
         first = asking.contract(Target("sum"))
         assert asking.contract(Target("sum")) is first
-        asking._contracts[Target("sum")] = SUM.__class__("sum", "serving_default", {"q": Tensor("int64", (None,))}, {})
+        outdated = Contract("sum", "serving_default", {"q": Tensor("int64", (None,))}, {})
+        asking._session._contracts[Target("sum")] = outdated
         with pytest.raises(Refused):
             asking.predict("sum", {"q": [1]})
         assert asking.contract(Target("sum")) == first
@@ -282,7 +283,7 @@ def test_deadline() -> None:
 def test_strange_answers(status: int, body: bytes, expected: Any) -> None:
     answer = httpx.MockTransport(lambda _: httpx.Response(status, content=body))
     client = Client(RestTransport(transport=answer))
-    client._contracts[Target("sum")] = SUM
+    client._session._contracts[Target("sum")] = SUM
     with pytest.raises(expected) as caught:
         client.predict("sum", ROW)
     assert type(caught.value) is expected

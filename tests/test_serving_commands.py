@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -66,7 +67,7 @@ def test_engine_is_asked_whether_it_answers(tmp_path: Path, script: str, kind: s
 def test_command_lines(tmp_path: Path) -> None:
     models = {"din": Path("/exports/din"), "two_tower": Path("/exports/two_tower")}
     config = tmp_path / "models.config"
-    flags = ("--port=1", "--rest_api_port=2", f"--model_config_file={config}")
+    flags = ("--port=1", "--rest_api_port=2", f"--model_config_file={config}", launch.LABELS_AT_START)
     assert launch.launch(REAL, models, (1, 2), tmp_path).command == (REAL.executable, *flags)
     assert launch.launch(EMBEDDED, models, (1, 2), tmp_path).command == (
         EMBEDDED.executable, "-m", "serving.embedded", *flags
@@ -78,6 +79,7 @@ def test_command_lines(tmp_path: Path) -> None:
         "--mount", "type=bind,source=/exports/two_tower,target=/models/two_tower,readonly",
         "--mount", f"type=bind,source={config},target=/models/models.config,readonly",
         "tensorflow/serving:2.16.1", "--model_config_file=/models/models.config",
+        launch.LABELS_AT_START,
     )
     assert 'base_path: "/models/din"' in docker.config
     with pytest.raises(UsageError, match="comma"):
@@ -190,6 +192,8 @@ def test_bad_use(console: typer.Typer, embedded: Address, tmp_path: Path) -> Non
         (["predict", "sum"], "--file or with --input"),
         (["predict", "sum", "--file", "a", "--input", "x=1"], "--file or with --input"),
         (["predict", "sum", "--file", tmp_path / "nowhere"], "cannot be read"),
+        (["predict", "sum", "--input", "x=1", "--version", 1, "--label", "a"], "either --version or --label"),
+        (["predict", "sum", "--input", "x=1", "--label", "nolabel", *ports], "Unrecognized servable version label"),
         (["predict", "sum", "--input", "x=1", *ports], "needs ids, name"),
         (["predict", "nope", "--input", "x=1", *ports], "Servable not found"),
         (["predict", "sum", "--input", "x=1", "--port", free_port()], "start a server with: signet serve"),
@@ -201,15 +205,25 @@ def test_bad_use(console: typer.Typer, embedded: Address, tmp_path: Path) -> Non
         assert isinstance(result.exception, UsageError) and words in str(result.exception), arguments
 
 
+@pytest.mark.parametrize("verb", [("predict", "sum", "--input", "x=1"), ("status", "sum")])
+def test_a_server_that_is_silent_ends_the_command_with_its_deadline(console: typer.Typer, verb: Any) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        ports = ("--transport", "rest", "--rest-port", silent.getsockname()[1])
+        result = run(console, *verb, *ports, "--deadline", 0.2)
+    assert result.exit_code == 1 and "did not answer within 0.2 s" in result.output
+
+
 def test_dry_run_starts_nothing(console: typer.Typer, model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", os.defpath)
     monkeypatch.delenv("TENSORFLOW_MODEL_SERVER", raising=False)
     monkeypatch.setattr(launch, "_engine_answers", lambda _: False)
     result = run(console, "serve", "--model", "sum", "--exports", model_folder, "--dry-run")
     assert result.exit_code == 0
-    assert "-m serving.embedded --port=8500 --rest_api_port=8501" in result.stdout
-    assert f'base_path: "{model_folder / "sum"}"' in result.stdout and "echo" not in result.stdout
-    assert "serving sum with embedded" in result.stderr and "production is TensorFlow Serving" in result.stderr
+    assert "-m serving.embedded --port=8500 --rest_api_port=8501" in result.output
+    assert f'base_path: "{model_folder / "sum"}"' in result.output and "echo" not in result.output
+    assert "serving sum with embedded" in result.output and "production is TensorFlow Serving" in result.output
 
 
 def test_serve_runs_the_server_with_its_config(

@@ -31,9 +31,9 @@ def test_forms_of_a_flag() -> None:
 
 
 def test_known_flag_without_meaning_is_noticed() -> None:
-    flags, notices = parse([MODEL, "--enable_batching", "--ssl_config_file=x"])
+    flags, notices = parse([MODEL, "--flush_filesystem_caches", "--platform_config_file=x"])
     assert flags == Flags(model_base_path="/models/m")
-    assert [notice.split()[0] for notice in notices] == ["--enable_batching", "--ssl_config_file"]
+    assert [notice.split()[0] for notice in notices] == ["--flush_filesystem_caches", "--platform_config_file"]
 
 
 @pytest.mark.parametrize(
@@ -48,6 +48,8 @@ def test_known_flag_without_meaning_is_noticed() -> None:
         ([MODEL, "--port=8501", "--rest_api_port=8501"], ["both 8501"]),
         ([MODEL, "--port=0"], ["both --port and --rest_api_port are 0"]),
         ([MODEL, "--enable_model_warmup=maybe"], ["'maybe'", "=true"]),
+        ([MODEL, "--batching_parameters_file=b.config"], ["--batching_parameters_file", "add --enable_batching"]),
+        ([MODEL, "--grpc_channel_arguments=grpc.x"], ["'grpc.x'", "name=value"]),
     ],
 )
 def test_bad_flag(arguments: List[str], words: List[str]) -> None:
@@ -81,7 +83,7 @@ def test_mistake_in_the_flags_is_told_without_tensorflow() -> None:
 
 def test_program_serves_says_what_it_is_and_stops_when_told(model_folder: Path) -> None:
     port, rest_port = free_port(), free_port()
-    flags = [f"--port={port}", f"--rest_api_port={rest_port}", "--model_name=sum", "--enable_batching",
+    flags = [f"--port={port}", f"--rest_api_port={rest_port}", "--model_name=sum", "--prefer_tflite_model",
              f"--model_base_path={model_folder / 'sum'}"]
     with run(flags) as process:
         url = f"http://127.0.0.1:{rest_port}/v1/models/sum"
@@ -96,7 +98,7 @@ def test_program_serves_says_what_it_is_and_stops_when_told(model_folder: Path) 
     assert process.returncode == 0
     assert [answer for answer in answers if answer != (200, {"outputs": [21.0]})] == []
     assert "production is TensorFlow Serving" in errors
-    assert "--enable_batching has no meaning" in errors
+    assert "--prefer_tflite_model has no meaning" in errors
     assert "Traceback" not in errors
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.embedded import json_reader, json_reader_exact, json_tensors, json_writer
+from serving.embedded import json_reader, json_reader_exact, json_text, json_values, json_writer
 from serving.embedded.errors import StatusError
 from tests.fixtures_serving import same
 
@@ -52,11 +52,6 @@ def test_error_and_offset(body: bytes, text: str, offset: int) -> None:
     with pytest.raises(json_reader_exact.JsonError) as caught:
         json_reader_exact.parse(body)
     assert (caught.value.text, caught.value.offset) == (text, offset)
-
-
-def test_document_that_is_no_object() -> None:
-    with pytest.raises(StatusError, match=r"JSON Value: \[\n    1\n\] Is not object"):
-        json_reader.parse(b"[1]")
 
 
 def test_deep_nesting_is_an_error_of_the_request() -> None:
@@ -104,9 +99,9 @@ def test_fast_and_exact_road_read_the_same_tensors(data: Any) -> None:
     shape = data.draw(_SHAPES)
     value = _nested(shape, lambda: data.draw(_CELLS[dtype]))
     if 0 not in shape[:-1]:
-        fast = json_tensors._fast(value, dtype)
+        fast = json_values.fast(value, dtype)
         assert fast is not None
-        assert same(fast, json_tensors._exact(value, dtype))
+        assert same(fast, json_values.exact(value, dtype))
         assert list(fast.shape) == shape
 
 
@@ -129,7 +124,7 @@ def test_written_floats_read_back(dtype: Any, values: Any) -> None:
      (123.456, "123.456"), (-0.0, "-0.0"), (1.5e300, "1.5e300"), (-2.5e-10, "-2.5e-10")],
 )
 def test_quoted_doubles_look_like_rapidjson_s(value: float, text: str) -> None:
-    assert json_writer.shortest(value) == text
+    assert json_text.shortest(value) == text
 
 
 def test_layout_of_rows_and_columns() -> None:
@@ -142,36 +137,3 @@ def test_layout_of_rows_and_columns() -> None:
     assert json_writer.columns({"y": np.array([[1.5], [math.nan]])}).decode() == (
         '{\n    "outputs": [\n        [\n            1.5\n        ],\n        [\n            NaN\n        ]\n    ]\n}'
     )
-
-
-@pytest.mark.parametrize(
-    ("document", "text"),
-    [
-        ({"instances": [1], "inputs": [1]}, "expecting only one of 'inputs' or 'instances'"),
-        ({"instances": {"x": 1}}, "Excepting 'instances' to be an list/array"),
-        ({"instances": [{"x": 1}, 2]}, "Expecting object but got list at item 1 of input list"),
-        ({"instances": [1, {"x": 2}]}, "Expecting value/list but got object at item 1 of input list"),
-        ({"instances": [[1, 2], [1]]}, "Failed to process element: 1 of 'instances' list. Error: INVALID_ARGUMENT: "
-                                       "Expecting tensor size: 2 but got: 1"),
-        ({"instances": [[[1, 2]], [[1], [2]]]}, "Expecting shape [1,2] but got: [2,1]"),
-        ({"inputs": [[1, 2], 3]}, "JSON Value: 3 found at incorrect level: 2 in the JSON DOM. Expected at level: 2"),
-        ({"inputs": [1, [2]]}, "Encountered list at unexpected level: 1 expected < 1"),
-        ({"inputs": 16777216}, "Cannot convert JSON value: 16777216 to float without loss of precision."),
-        ({"inputs": [{"a": 1}]}, "Type: Object is not of expected type: float"),
-    ],
-)
-def test_error_of_one_input(document: Any, text: str) -> None:
-    with pytest.raises(StatusError) as caught:
-        json_tensors.read(document, {"x": info(FLOAT)})
-    assert text in caught.value.message
-
-
-@pytest.mark.parametrize("form", ["instances", "inputs"])
-def test_several_inputs_need_names(form: str) -> None:
-    with pytest.raises(StatusError, match=f"{form} is a plain"):
-        json_tensors.read({form: [1]}, {"x": info(FLOAT), "y": info(FLOAT)})
-
-
-def test_null_is_no_base64() -> None:
-    with pytest.raises(StatusError, match="not formatted correctly for base64 data"):
-        json_tensors.read({"inputs": [{"b64": None}]}, {"x": info(STRING)})

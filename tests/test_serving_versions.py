@@ -5,12 +5,10 @@ from __future__ import annotations
 import shutil
 import socket
 import threading
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Iterator, List, Optional
+from typing import Any, Callable, List
 
-import grpc
 import httpx
 import numpy as np
 import pytest
@@ -21,9 +19,8 @@ from serving.client.grpc_transport import GrpcTransport
 from serving.client.rest_transport import RestTransport
 from serving.launch import model_config
 from signatures.errors import UsageError
-from tests.fixtures_serving import Address, free_port, save_sum, wait_until
-
-ROW = {"x": [[1.0, 2.0]], "ids": [3], "name": ["abc"]}  # scores 6 in `sum`, 106 in `other_sum`
+from tests.fixtures_serving import Address, save_sum, wait_until
+from tests.running_server import ROW, client, publish, running, score, states
 
 
 def start(**flags: Any) -> None:
@@ -32,41 +29,8 @@ def start(**flags: Any) -> None:
         pass
 
 
-@contextmanager
-def running(**flags: Any) -> Iterator[Any]:
-    """An embedded server that looks at its folders 20 times a second."""
-    from serving.embedded.flags import Flags
-    from serving.embedded.server import Server
-
-    ports = {"port": free_port(), "rest_api_port": free_port()}
-    server = Server(Flags(**{**ports, "file_system_poll_wait_seconds": 0.05, "max_num_load_retries": 0, **flags}))
-    try:
-        yield server
-    finally:
-        server.close()
-
-
-def client(server: Any) -> Client:
-    return Client(GrpcTransport("127.0.0.1", server.flags.port))
-
-
-def states(server: Any, model: str = "sum") -> List[Any]:
-    with Client(RestTransport("127.0.0.1", server.flags.rest_api_port)) as asking:
-        return [(told.version, told.state) for told in asking.status(model)]
-
-
-def score(asking: Client, version: Optional[int] = None) -> float:
-    return float(asking.predict("sum", ROW, version=version).outputs["score"][0])
-
-
 def _reached(server: Any, wanted: List[Any]) -> bool:
     return set(wanted) <= set(states(server))
-
-
-def publish(source: Path, target: Path) -> None:
-    """Copies beside the target and renames, as every export does: the server never sees half a version."""
-    shutil.copytree(source, target.with_name(f"work-{target.name}"))
-    target.with_name(f"work-{target.name}").rename(target)
 
 
 def test_new_version_is_taken_while_requests_run(copy_of: Callable[[str], Path], other_sum: Path) -> None:
@@ -102,33 +66,6 @@ def test_new_version_is_taken_while_requests_run(copy_of: Callable[[str], Path],
     assert {answer for answer in answers if answer[0] is not None} == {(3, 6.0), (4, 106.0), (5, 6.0), (6, 106.0)}
 
 
-def test_broken_version_leaves_the_old_one(copy_of: Callable[[str], Path], other_sum: Path) -> None:
-    base = copy_of("sum")
-    with running(model_name="sum", model_base_path=str(base)) as server, client(server) as asking:
-        publish(other_sum, base / "4")
-        wait_until(lambda: (4, "AVAILABLE") in states(server))
-        shutil.copytree(other_sum, base / "work-5")
-        (base / "work-5" / "saved_model.pb").write_bytes(b"\x0a\xff garbage")
-        (base / "work-5").rename(base / "5")
-        wait_until(lambda: (5, "END") in states(server))
-        assert score(asking) == 106.0
-        url = f"http://127.0.0.1:{server.flags.rest_api_port}/v1/models/sum/versions/5"
-        told = httpx.get(url, trust_env=False).json()
-        assert told["model_version_status"][0]["status"]["error_code"] != "OK"
-        with pytest.raises(NotFound):
-            score(asking, version=5)
-
-
-def test_missing_variables_leave_the_old_one(copy_of: Callable[[str], Path], other_sum: Path) -> None:
-    base = copy_of("sum")
-    with running(model_name="sum", model_base_path=str(base)) as server, client(server) as asking:
-        shutil.copytree(other_sum, base / "work")
-        (base / "work" / "variables" / "variables.data-00000-of-00001").unlink()
-        (base / "work").rename(base / "4")
-        wait_until(lambda: (4, "END") in states(server))
-        assert score(asking) == 6.0
-
-
 def test_broken_version_is_tried_again(copy_of: Callable[[str], Path], other_sum: Path) -> None:
     base = copy_of("sum")
     flags = {"max_num_load_retries": 1000, "load_retry_interval_micros": 50_000}
@@ -139,60 +76,6 @@ def test_broken_version_is_tried_again(copy_of: Callable[[str], Path], other_sum
             (shutil.copytree if entry.is_dir() else shutil.copy)(entry, base / "4" / entry.name)
         wait_until(lambda: (4, "AVAILABLE") in states(server))
         assert score(asking) == 106.0
-
-
-def test_deleting_the_newest_brings_the_previous_back(copy_of: Callable[[str], Path], other_sum: Path) -> None:
-    base = copy_of("sum")
-    publish(other_sum, base / "4")
-    with running(model_name="sum", model_base_path=str(base)) as server, client(server) as asking:
-        assert score(asking) == 106.0
-        shutil.rmtree(base / "4")
-        wait_until(lambda: states(server) == [(4, "END"), (3, "AVAILABLE")])
-        assert score(asking) == 6.0
-
-
-def test_vanished_base_path_keeps_serving_and_emptied_one_unloads(copy_of: Callable[[str], Path]) -> None:
-    base = copy_of("sum")
-    with running(model_name="sum", model_base_path=str(base)) as server, client(server) as asking:
-        base.rename(base.with_name("elsewhere"))
-        threading.Event().wait(0.3)  # several polls
-        assert score(asking) == 6.0
-        base.mkdir()
-        wait_until(lambda: states(server) == [(3, "END")])
-        with pytest.raises(NotFound, match=r"Servable not found for request: Latest\(sum\)"):
-            score(asking)
-        base.rmdir()
-        base.with_name("elsewhere").rename(base)
-        wait_until(lambda: states(server) == [(3, "AVAILABLE")])
-        assert score(asking) == 6.0
-
-
-def test_warm_up_records_are_replayed_and_a_bad_one_refuses_the_version(
-    copy_of: Callable[[str], Path], other_sum: Path
-) -> None:
-    base = copy_of("sum")
-    with running(model_name="sum", model_base_path=str(base)) as server, client(server) as asking:
-        for version, rows in ((4, [1.0, 2.0]), (5, [1.0, 2.0, 3.0])):
-            shutil.copytree(other_sum, base / "work")
-            _write_warm_up(base / "work", np.array([rows], np.float32))
-            (base / "work").rename(base / str(version))
-        wait_until(lambda: (5, "END") in states(server))
-        told = server.models.status("sum", 5)[0].error
-        assert told is not None and "Matrix size-incompatible" in told.message
-        assert score(asking) == 6.0  # the policy wants 5 alone, and 3 is what was there before
-
-
-def _write_warm_up(version: Path, x: np.ndarray) -> None:
-    import tensorflow as tf
-    from tensorflow_serving.apis import prediction_log_pb2
-
-    log = prediction_log_pb2.PredictionLog()
-    request = log.predict_log.request
-    request.model_spec.signature_name = "one"
-    request.inputs["x"].CopyFrom(tf.make_tensor_proto(x))
-    (version / "assets.extra").mkdir()
-    with tf.io.TFRecordWriter(str(version / "assets.extra" / "tf_serving_warmup_requests")) as writer:
-        writer.write(log.SerializeToString())
 
 
 def test_warm_up_can_be_switched_off(copy_of: Callable[[str], Path]) -> None:
@@ -246,38 +129,6 @@ def test_policies_and_labels(copy_of: Callable[[str], Path], other_sum: Path, tm
         assert (answer.version, answer.outputs["score"][0]) == (4, 106.0)
 
 
-def test_reload_request_over_grpc(model_folder: Path, copy_of: Callable[[str], Path]) -> None:
-    from google.protobuf import text_format
-    from tensorflow_serving.apis import model_management_pb2
-
-    base = copy_of("sum")
-    with running(model_name="sum", model_base_path=str(base)) as server:
-        request = model_management_pb2.ReloadConfigRequest()
-        text_format.Parse(model_config({"sum": base, "echo": model_folder / "echo"}), request.config)
-        assert reload(server, request) is None
-        assert states(server, "echo") == [(1, "AVAILABLE")]  # adding a model is synchronous
-        request.config.model_config_list.config[1].base_path = str(base / "nowhere")
-        request.config.model_config_list.config[1].name = "new"
-        error = reload(server, request)
-        assert "1 model(s) did not become available" in error.details()
-        assert states(server) == [(3, "AVAILABLE")]
-        request.config.model_config_list.config[0].base_path = "relative"
-        error = reload(server, request)
-        assert error.code() is grpc.StatusCode.INVALID_ARGUMENT and "absolute path" in error.details()
-
-
-def reload(server: Any, request: Any) -> Any:
-    """The error of a reload request, None when it was done."""
-    from tensorflow_serving.apis import model_service_pb2_grpc
-
-    with grpc.insecure_channel(f"127.0.0.1:{server.flags.port}") as channel:
-        try:
-            model_service_pb2_grpc.ModelServiceStub(channel).HandleReloadConfigRequest(request, timeout=30)
-        except grpc.RpcError as error:
-            return error
-    return None
-
-
 def test_unused_version_is_closed_and_a_used_one_is_not(copy_of: Callable[[str], Path], other_sum: Path) -> None:
     base = copy_of("sum")
     with running(model_name="sum", model_base_path=str(base)) as server:
@@ -302,40 +153,6 @@ def test_unsafe_model_is_refused(tmp_path: Path, copy_of: Callable[[str], Path])
         answer = httpx.post(url, json={"inputs": [str(tmp_path / "nowhere")]}, trust_env=False)
         # An op's own code: NotFound is 404.
         assert answer.status_code == 404 and "No such file" in answer.json()["error"]
-
-
-def test_op_that_the_server_lacks_fails_at_the_request(copy_of: Callable[[str], Path]) -> None:
-    base = copy_of("sum")
-    file = base / "3" / "saved_model.pb"
-    content = file.read_bytes()
-    assert content.count(b"StringLength") > 0
-    file.write_bytes(content.replace(b"StringLength", b"Scann>Length"))  # as long, so the proto stays whole
-    with running(model_name="sum", model_base_path=str(base)) as server:
-        url = f"http://127.0.0.1:{server.flags.rest_api_port}/v1/models/sum:predict"
-        answer = httpx.post(url, json={"inputs": ROW}, trust_env=False)
-        assert answer.status_code == 404 and "Op type not registered 'Scann>Length'" in answer.json()["error"]
-        one = httpx.post(url, json={"signature_name": "one", "inputs": ROW["x"]}, trust_env=False)
-        assert one.json() == {"outputs": [21.0]}
-
-
-def test_input_with_a_default_may_be_left_out_over_grpc_alone(tmp_path: Path) -> None:
-    import tensorflow as tf
-
-    three = tf.constant(3.0)
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, "x"), tf.TensorSpec([], tf.float32, "factor")])
-    def scaled(x: Any, factor: Any = three) -> Any:
-        return {"y": x * factor}
-
-    module = tf.Module()
-    module.scaled = scaled
-    tf.saved_model.save(module, str(tmp_path / "default" / "1"), signatures={"serving_default": scaled})
-    with running(model_name="default", model_base_path=str(tmp_path / "default")) as server, client(server) as asking:
-        assert asking.predict("default", {"x": [2.0]}).outputs["y"][0] == 6.0
-        assert asking.predict("default", {"x": [2.0], "factor": 5.0}).outputs["y"][0] == 10.0
-        url = f"http://127.0.0.1:{server.flags.rest_api_port}/v1/models/default:predict"
-        answer = httpx.post(url, json={"inputs": {"x": [2.0]}}, trust_env=False)
-        assert answer.json() == {"error": "Missing named input: factor in 'inputs' object."}
 
 
 def test_slow_request_times_out_and_a_full_server_says_so(tmp_path: Path) -> None:

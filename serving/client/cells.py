@@ -11,6 +11,11 @@ from serving.client.errors import RequestError
 
 _MISSING: Dict[str, Any] = {"f": float("nan"), "i": -1, "O": ""}
 """What our exports read as a missing cell, by numpy's kind."""
+_ALLOWED: Dict[str, Any] = {
+    "f": (int, float, np.integer, np.floating), "i": (int, np.integer), "u": (int, np.integer), "b": (bool, np.bool_),
+    "c": (int, float, complex, np.integer, np.floating, np.complexfloating),
+}
+"""Types of cells by numpy's kind."""
 
 
 def to_array(what: str, value: Any, dtype: str) -> np.ndarray:
@@ -19,7 +24,7 @@ def to_array(what: str, value: Any, dtype: str) -> np.ndarray:
         return _from_array(what, value, dtype)
     shape, cells = _flatten(what, value)
     target = numpy_type(what, dtype)
-    kind = np.dtype(target).kind
+    kind = _kind(np.dtype(target))
     if any(cell is None for cell in cells):
         if kind not in _MISSING:
             raise RequestError(f"{what} should be {dtype}; received None, and {dtype} has no value for a missing cell")
@@ -32,8 +37,12 @@ def numpy_type(what: str, dtype: str) -> Any:
     if dtype == "string":
         return np.object_
     try:
+        if dtype == "bfloat16":  # numpy learns of it from a package of its own, which TensorFlow brings along
+            import ml_dtypes
+
+            return ml_dtypes.bfloat16
         return np.dtype(dtype).type
-    except TypeError:
+    except (TypeError, ImportError):
         raise RequestError(f"{what} has type {dtype}, which this client cannot send") from None
 
 
@@ -46,11 +55,11 @@ def _from_array(what: str, array: np.ndarray, dtype: str) -> np.ndarray:
     if array.dtype == target:
         return array
     # float64 to float32 is how every caller's numbers arrive; any other change of kind or width must lose nothing.
-    rounds = array.dtype.kind == "f" and np.dtype(target).kind == "f"
+    rounds = _kind(array.dtype) == "f" and _kind(np.dtype(target)) == "f"
     if rounds or np.can_cast(array.dtype, target, "safe"):
         return array.astype(target)
     if array.dtype.kind in "iu":
-        return _convert(what, array.ravel().tolist(), dtype, np.dtype(target).kind).reshape(array.shape)
+        return _convert(what, array.ravel().tolist(), dtype, _kind(np.dtype(target))).reshape(array.shape)
     raise RequestError(f"{what} should be {dtype}; received an array of {array.dtype}")
 
 
@@ -72,10 +81,8 @@ def _flatten(what: str, value: Any) -> tuple[List[int], List[Any]]:
 def _convert(what: str, cells: Sequence[Any], dtype: str, kind: str) -> np.ndarray:
     if kind == "O":
         return _bytes(what, cells)
-    allowed: Dict[str, Any] = {"f": (int, float, np.integer, np.floating), "i": (int, np.integer),
-                               "u": (int, np.integer), "b": (bool, np.bool_)}
     for cell in cells:
-        if not isinstance(cell, allowed.get(kind, ())) or (kind != "b" and isinstance(cell, (bool, np.bool_))):
+        if not isinstance(cell, _ALLOWED.get(kind, ())) or (kind != "b" and isinstance(cell, (bool, np.bool_))):
             raise RequestError(f"{what} should be {dtype}; received {type(cell).__name__} {cell!r}")
     if kind in "iu":
         limits = np.iinfo(dtype)
@@ -83,7 +90,12 @@ def _convert(what: str, cells: Sequence[Any], dtype: str, kind: str) -> np.ndarr
             if not limits.min <= cell <= limits.max:
                 raise RequestError(f"{what} should be {dtype}; received {cell}, which does not fit")
     with np.errstate(over="ignore"):
-        return np.array(cells, dtype)
+        return np.array(cells, numpy_type(what, dtype))
+
+
+def _kind(dtype: np.dtype) -> str:
+    """numpy's kind, which for bfloat16 says nothing."""
+    return "f" if dtype.name == "bfloat16" else dtype.kind
 
 
 def _bytes(what: str, cells: Sequence[Any]) -> np.ndarray:

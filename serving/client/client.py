@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import List, Mapping, Optional, Sequence
 
-from serving.client import contract as contracts
 from serving.client.contract import Contract
-from serving.client.encode import Inputs, encode
-from serving.client.errors import NotFound, Refused, RequestError
+from serving.client.encode import Inputs
+from serving.client.flow import drive
+from serving.client.retry import Retry
+from serving.client.session import Session
 from serving.client.transport import Answer, Target, Transport, VersionStatus
 from signatures.manifest import Manifest
 
 
 @dataclass
 class Client:
-    """One server over one transport. Contracts come from `manifests` (by model), else once from the server itself."""
+    """One server over one transport, safe to share between threads.
+
+    Contracts come from `manifests` (by model), else once from the server itself. A deadline covers the whole call, its
+    repeats and the question for the contract included.
+    """
 
     transport: Transport
     manifests: Mapping[str, Manifest] = field(default_factory=dict)
     deadline_seconds: float = 10.0
-    _contracts: Dict[Target, Contract] = field(default_factory=dict, repr=False)
+    retry: Retry = Retry()
+    _session: Session = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._session = Session(self.manifests, self.retry)
 
     def predict(
         self, model: str, inputs: Inputs, signature: str = "serving_default", version: Optional[int] = None,
@@ -28,32 +37,17 @@ class Client:
     ) -> Answer:
         """Runs a signature on columns or rows. Raises a ClientError; RequestError means that nothing was sent."""
         target = Target(model, signature, version, label)
-        contract = self.contract(target)
-        unknown = [name for name in outputs if name not in contract.outputs]
-        if unknown:
-            raise RequestError(f"signature {signature!r} of model {model!r} has no output {unknown[0]!r}; "
-                               f"it has {', '.join(sorted(contract.outputs))}")
-        arrays = encode(contract, inputs)
-        try:
-            return self.transport.predict(target, arrays, contract.outputs, outputs, self._seconds(deadline_seconds))
-        except (Refused, NotFound):
-            # The server may have taken a version with another signature since: ask it again the next time.
-            self._contracts.pop(target, None)
-            raise
+        seconds = self.deadline_seconds if deadline_seconds is None else deadline_seconds
+        return drive(self._session.predict(target, inputs, outputs, seconds), self.transport)
 
     def contract(self, target: Target) -> Contract:
         """What a signature takes and gives. Raises RequestError when the model has no such signature."""
-        manifest = self.manifests.get(target.model)
-        if manifest is not None and target.label is None and target.version in (None, manifest.version):
-            return contracts.from_manifest(manifest, target.signature)
-        if target not in self._contracts:
-            signatures: Any = self.transport.signatures(target, self.deadline_seconds)
-            self._contracts[target] = contracts.from_metadata(target.model, signatures, target.signature)
-        return self._contracts[target]
+        return drive(self._session.contract(target, self.deadline_seconds), self.transport)
 
     def status(self, model: str, version: Optional[int] = None) -> List[VersionStatus]:
         """Every version of a model that the server knows, newest first, or one."""
-        return self.transport.status(Target(model, version=version), self.deadline_seconds)
+        target = Target(model, version=version)
+        return drive(self._session.status(target, self.deadline_seconds), self.transport)
 
     def close(self) -> None:
         """Gives up the connection."""
@@ -64,6 +58,3 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _seconds(self, given: Optional[float]) -> float:
-        return self.deadline_seconds if given is None else given

@@ -4,8 +4,8 @@ ClientError
 ├── RequestError      nothing was sent: a name, type or shape does not fit the signature
 ├── Refused           the server says the request is wrong
 ├── NotFound          no such model, version or table entry on the server
-├── DeadlineExceeded  no answer in time
-├── Unavailable       not reachable, or too busy
+├── DeadlineExceeded  no answer in time                                     retry
+├── Unavailable       not reachable, or too busy                            retry
 └── ServerFailed      the server broke on a request that may be right
 """
 
@@ -15,7 +15,11 @@ from typing import Dict, Type
 
 
 class ClientError(Exception):
-    """`retry` says whether the same request may succeed later, without harm: predicting changes nothing on a server."""
+    """`retry` says whether the same request may succeed later, without harm: predicting changes nothing on a server.
+
+    The client itself repeats what is Unavailable, and what came too late only where its Retry says so: a server that is
+    too slow gets slower when asked again.
+    """
 
     retry = False
 
@@ -53,14 +57,18 @@ _BY_CODE: Dict[str, Type[ClientError]] = {
     "DEADLINE_EXCEEDED": DeadlineExceeded,
     "UNAVAILABLE": Unavailable,
     "RESOURCE_EXHAUSTED": Unavailable,
+    "CANCELLED": Unavailable,
     "UNKNOWN": ServerFailed,
     "INTERNAL": ServerFailed,
     "DATA_LOSS": ServerFailed,
 }
 _BY_HTTP_STATUS: Dict[int, Type[ClientError]] = {
     404: NotFound,
+    408: DeadlineExceeded,
     429: Unavailable,
+    499: Unavailable,
     500: ServerFailed,
+    501: Refused,
     502: Unavailable,
     503: Unavailable,
     504: DeadlineExceeded,

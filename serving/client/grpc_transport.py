@@ -1,81 +1,116 @@
-"""PredictionService and ModelService over a plain gRPC channel, with messages built without TensorFlow."""
+"""gRPC over a plain channel, for threads and for asyncio."""
 
 from __future__ import annotations
 
-from typing import Any, Callable, List, Mapping, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence, TypeVar
 
 import grpc
+import grpc.aio
 import numpy as np
 
-from serving.client import tensors
+from serving.client import grpc_wire
 from serving.client.contract import Tensor
-from serving.client.errors import from_code
-from serving.client.transport import Answer, Target, VersionStatus
-from signatures.protos import message
+from serving.client.errors import RequestError
+from serving.client.exchange import Exchange
+from serving.client.transport import Answer, Target, VersionStatus, authority
 
-_PREDICTION = "/tensorflow.serving.PredictionService/"
-_MODEL = "/tensorflow.serving.ModelService/"
+T = TypeVar("T")
 
 
 class GrpcTransport:
     """One channel to one server, reused by every call and safe to share between threads."""
 
     def __init__(self, host: str = "127.0.0.1", port: int = 8500) -> None:
-        self.address = f"{host}:{port}"
-        unlimited = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
-        self._channel = grpc.insecure_channel(self.address, options=unlimited)
+        self.address = authority(host, port)
+        self._channel = grpc.insecure_channel(self.address, options=grpc_wire.OPTIONS)
+        self._calls: Dict[str, Any] = {}
 
     def predict(
         self, target: Target, arrays: Mapping[str, np.ndarray], outputs: Mapping[str, Tensor], wanted: Sequence[str],
         seconds: float,
     ) -> Answer:
         """Runs a signature; the answer tells the version."""
-        request = message("tensorflow.serving.PredictRequest")()
-        _specify(request.model_spec, target)
-        request.model_spec.signature_name = target.signature
-        for name, array in arrays.items():
-            tensors.fill(request.inputs[name], array)
-        request.output_filter.extend(wanted)
-        response = self._call(_PREDICTION + "Predict", request, "PredictResponse", seconds)
-        found = {name: tensors.read(proto) for name, proto in response.outputs.items()}
-        return Answer(found, response.model_spec.version.value)
+        return self._ask(grpc_wire.predict(target, arrays, wanted), seconds)
 
     def signatures(self, target: Target, seconds: float) -> Any:
         """The SignatureDefMap of a version."""
-        request = message("tensorflow.serving.GetModelMetadataRequest")(metadata_field=["signature_def"])
-        _specify(request.model_spec, target)
-        response = self._call(_PREDICTION + "GetModelMetadata", request, "GetModelMetadataResponse", seconds)
-        return message("tensorflow.serving.SignatureDefMap").FromString(response.metadata["signature_def"].value)
+        return self._ask(grpc_wire.signatures(target), seconds)
 
     def status(self, target: Target, seconds: float) -> List[VersionStatus]:
         """Every version of a model, or the one of the target."""
-        request = message("tensorflow.serving.GetModelStatusRequest")()
-        _specify(request.model_spec, target)
-        response = self._call(_MODEL + "GetModelStatus", request, "GetModelStatusResponse", seconds)
-        states = message("tensorflow.serving.ModelVersionStatus").State
-        return [
-            VersionStatus(told.version, states.Name(told.state), told.status.error_message)
-            for told in response.model_version_status
-        ]
+        return self._ask(grpc_wire.status(target), seconds)
+
+    def reload(self, config: bytes, seconds: float) -> None:
+        """Replaces the server's whole list of models by a ModelServerConfig. gRPC alone can."""
+        self._ask(grpc_wire.reload(config), seconds)
 
     def close(self) -> None:
         """Closes the channel."""
         self._channel.close()
 
-    def _call(self, method: str, request: Any, response: str, seconds: float) -> Any:
-        deserialize: Callable[[bytes], Any] = message(f"tensorflow.serving.{response}").FromString
-        call = self._channel.unary_unary(method, type(request).SerializeToString, deserialize)
+    def _ask(self, exchange: Exchange[T], seconds: float) -> T:
+        call = self._calls.get(exchange.path)
+        if call is None:
+            call = self._calls[exchange.path] = self._channel.unary_unary(exchange.path)
         try:
-            return call(request, timeout=seconds)
+            content: bytes = call(exchange.body, timeout=seconds)
         except grpc.RpcError as error:
-            code, details = error.code().name, error.details() or ""
-            told = f"{self.address} is not reachable: {details}" if code == "UNAVAILABLE" else details
-            raise from_code(code, told or code) from error
+            raise grpc_wire.failure(self.address, error.code().name, error.details() or "") from error
+        except ValueError as error:
+            raise RequestError(f"the connection to {self.address} was closed; open another client") from error
+        return exchange.read(content)
 
 
-def _specify(model_spec: Any, target: Target) -> None:
-    model_spec.name = target.model
-    if target.version is not None:
-        model_spec.version.value = target.version
-    elif target.label is not None:
-        model_spec.version_label = target.label
+class AsyncGrpcTransport:
+    """One channel to one server for all tasks of one event loop, that of the first call."""
+
+    def __init__(self, host: str = "127.0.0.1", port: int = 8500) -> None:
+        self.address = authority(host, port)
+        self._channel: Optional[grpc.aio.Channel] = None
+        self._calls: Dict[str, Any] = {}
+        self._closed = False
+
+    def prepare(
+        self, target: Target, arrays: Mapping[str, np.ndarray], outputs: Mapping[str, Tensor], wanted: Sequence[str]
+    ) -> Exchange[Answer]:
+        """A predict request to send as often as wanted."""
+        return grpc_wire.predict(target, arrays, wanted)
+
+    async def send(self, exchange: Exchange[Any], seconds: float) -> bytes:
+        """The answer's bytes, not yet decoded."""
+        if self._closed:
+            raise RequestError(f"the connection to {self.address} was closed; open another client")
+        if self._channel is None:  # made here, because it belongs to the running event loop
+            self._channel = grpc.aio.insecure_channel(self.address, options=grpc_wire.OPTIONS)
+        call = self._calls.get(exchange.path)
+        if call is None:
+            call = self._calls[exchange.path] = self._channel.unary_unary(exchange.path)
+        try:
+            content: bytes = await call(exchange.body, timeout=seconds)
+        except grpc.aio.AioRpcError as error:
+            raise grpc_wire.failure(self.address, error.code().name, error.details() or "") from error
+        return content
+
+    async def predict(
+        self, target: Target, arrays: Mapping[str, np.ndarray], outputs: Mapping[str, Tensor], wanted: Sequence[str],
+        seconds: float,
+    ) -> Answer:
+        """Runs a signature; the answer tells the version."""
+        return await self._ask(grpc_wire.predict(target, arrays, wanted), seconds)
+
+    async def signatures(self, target: Target, seconds: float) -> Any:
+        """The SignatureDefMap of a version."""
+        return await self._ask(grpc_wire.signatures(target), seconds)
+
+    async def status(self, target: Target, seconds: float) -> List[VersionStatus]:
+        """Every version of a model, or the one of the target."""
+        return await self._ask(grpc_wire.status(target), seconds)
+
+    async def close(self) -> None:
+        """Closes the channel; calls under way end as cancelled."""
+        self._closed = True
+        if self._channel is not None:
+            await self._channel.close()
+
+    async def _ask(self, exchange: Exchange[T], seconds: float) -> T:
+        return exchange.read(await self.send(exchange, seconds))

@@ -50,4 +50,8 @@ _NUMPY: Dict[int, Any] = {
     types_pb2.DT_BFLOAT16: tf_dtypes.bfloat16.as_numpy_dtype,
     types_pb2.DT_COMPLEX64: np.complex64,
     types_pb2.DT_COMPLEX128: np.complex128,
+    types_pb2.DT_FLOAT8_E5M2: tf_dtypes.float8_e5m2.as_numpy_dtype,
+    types_pb2.DT_FLOAT8_E4M3FN: tf_dtypes.float8_e4m3fn.as_numpy_dtype,
+    types_pb2.DT_INT4: tf_dtypes.int4.as_numpy_dtype,
+    types_pb2.DT_UINT4: tf_dtypes.uint4.as_numpy_dtype,
 }

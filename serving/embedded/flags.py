@@ -13,27 +13,13 @@ from typing import Any, Dict, List, Sequence, Tuple
 from signatures.errors import UsageError
 
 WITHOUT_MEANING: Tuple[str, ...] = (
-    "grpc_socket_path",
-    "rest_api_enable_cors_support",
-    "enable_batching",
-    "batching_parameters_file",
-    "enable_per_model_batching_parameters",
-    "monitoring_config_file",
-    "num_load_threads",
-    "num_unload_threads",
     "flush_filesystem_caches",
-    "tensorflow_session_config_file",
     "use_alts_credentials",
-    "ssl_config_file",
     "platform_config_file",
-    "saved_model_tags",
-    "grpc_channel_arguments",
     "remove_unused_fields_from_bundle_metagraph",
     "prefer_tflite_model",
     "num_tflite_pools",
     "num_tflite_interpreters_per_pool",
-    "enable_signature_method_name_check",
-    "xla_cpu_compilation_enabled",
     "xla_gpu_compilation_enabled",
     "enable_profiler",
     "thread_pool_factory_config_file",
@@ -46,12 +32,19 @@ WITHOUT_MEANING: Tuple[str, ...] = (
 
 @dataclass(frozen=True)
 class Flags:
-    """The flags that mean something here, with the real server's defaults; the last three are ours alone."""
+    """The flags that mean something here, with the real server's defaults; the last four are ours alone."""
 
     port: int = 8500
     """gRPC; 0 for none."""
+    grpc_socket_path: str = ""
+    """A UNIX socket where gRPC is answered as well."""
+    grpc_channel_arguments: str = ""
+    """`name=value,name=value` for gRPC itself."""
+    ssl_config_file: str = ""
+    """An SSLConfig in text form: gRPC's key and certificate."""
     rest_api_port: int = 0
     """REST; 0 for none."""
+    rest_api_enable_cors_support: bool = False
     rest_api_num_threads: int = 0
     """0: four for each core."""
     rest_api_timeout_in_ms: int = 30000
@@ -60,22 +53,42 @@ class Flags:
     model_name: str = "default"
     model_base_path: str = ""
     model_config_file: str = ""
+    saved_model_tags: str = "serve"
+    """Of the meta graph to load, with commas between."""
     model_config_file_poll_wait_seconds: float = 0
     """0: the file is read once."""
     file_system_poll_wait_seconds: float = 1
     """0: the folders are read once."""
     allow_version_labels_for_unavailable_models: bool = False
+    num_load_threads: int = 0
+    """Versions that load at the same time once the server runs; 0: one after the other."""
+    num_unload_threads: int = 0
     max_num_load_retries: int = 5
     load_retry_interval_micros: int = 60_000_000
     enable_model_warmup: bool = True
     num_request_iterations_for_warmup: int = 0
+    xla_cpu_compilation_enabled: bool = False
+    enable_signature_method_name_check: bool = False
+    """TensorFlow 2 declares every signature for predict: with the check, none of them classifies or regresses."""
+    enable_batching: bool = False
+    batching_parameters_file: str = ""
+    """BatchingParameters in text form; without it every parameter has its default."""
+    enable_per_model_batching_parameters: bool = False
+    """Batches the models whose exports hold a batching_params.pbtxt, and no others."""
+    monitoring_config_file: str = ""
+    """A MonitoringConfig in text form: where REST answers with metrics."""
+    tensorflow_session_config_file: str = ""
+    """A ConfigProto in text form."""
     tensorflow_session_parallelism: int = 0
     tensorflow_intra_op_parallelism: int = 0
     tensorflow_inter_op_parallelism: int = 0
     per_process_gpu_memory_fraction: float = 0
     version: bool = False
     host: str = "127.0.0.1"
-    body_limit_bytes: int = 128 * 1024 * 1024
+    body_limit_bytes: int = 64 * 1024 * 1024
+    """Larger requests are refused, 413 over REST and RESOURCE_EXHAUSTED over gRPC."""
+    row_limit: int = 100_000
+    """Rows of one request; 0 for any number."""
     allow_unsafe_models: bool = False
 
 
@@ -98,7 +111,7 @@ def parse(arguments: Sequence[str]) -> Tuple[Flags, List[str]]:
             raise UsageError(f"flag --{name} is unknown to tensorflow_model_server; write --help for the known ones")
     flags = Flags(**values)
     _check(flags)
-    return flags, notices
+    return flags, notices + _idle(flags)
 
 
 def usage() -> str:
@@ -141,6 +154,22 @@ def _check(flags: Flags) -> None:
     if flags.port == flags.rest_api_port:
         raise UsageError(f"--port and --rest_api_port are both {flags.port}; give REST a port of its own"
                          if flags.port else "both --port and --rest_api_port are 0; give at least one a port")
+    if flags.batching_parameters_file and not flags.enable_batching:
+        raise UsageError("--batching_parameters_file is given without --enable_batching; add --enable_batching, or "
+                         "leave the file out")
+    for argument in filter(None, flags.grpc_channel_arguments.split(",")):
+        if "=" not in argument:
+            raise UsageError(f"--grpc_channel_arguments holds {argument!r}; write name=value,name=value")
+
+
+def _idle(flags: Flags) -> List[str]:
+    """Notices for flags that do nothing for want of another one."""
+    notices = []
+    if flags.enable_per_model_batching_parameters and not flags.enable_batching:
+        notices.append("--enable_per_model_batching_parameters does nothing without --enable_batching")
+    if flags.monitoring_config_file and not flags.rest_api_port:
+        notices.append("--monitoring_config_file does nothing without --rest_api_port, where the metrics are answered")
+    return notices
 
 
 def _text(value: Any) -> str:

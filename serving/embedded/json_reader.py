@@ -10,7 +10,7 @@ import json
 import re
 from typing import Any, Dict, List, Tuple
 
-from serving.embedded import json_reader_exact, json_writer
+from serving.embedded import json_reader_exact, json_text
 from serving.embedded.errors import invalid_argument
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -29,7 +29,7 @@ def parse(body: bytes) -> Dict[str, Any]:
     except RecursionError as error:
         raise invalid_argument("JSON Parse error: The document is nested too deeply") from error
     if not isinstance(document, dict):
-        raise invalid_argument(f"JSON Value: {json_writer.quoted(document)} Is not object")
+        raise invalid_argument(f"JSON Value: {json_text.quoted(document)} Is not object")
     return document
 
 

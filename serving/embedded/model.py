@@ -11,6 +11,7 @@ from typing import Callable, Dict, Iterator, List, Mapping, Optional
 
 from serving.embedded.errors import StatusError
 from serving.embedded.servable import Servable
+from serving.embedded.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -44,9 +45,12 @@ class Version:
 class Model:
     """`aspire` says which versions should be served, `serving` lends one out; every state is behind one lock."""
 
-    def __init__(self, name: str, load: Callable[[str, Path], Servable]) -> None:
+    def __init__(self, name: str, load: Callable[[str, Path], Servable], loads: Turns, unloads: Turns) -> None:
+        """loads, unloads: how many versions, of all models, may load and unload at the same time."""
         self.name = name
         self._load = load
+        self._loads = loads
+        self._unloads = unloads
         self._changed = threading.Condition()
         self._versions: Dict[int, Version] = {}
         self._aspired: Dict[int, Path] = {}
@@ -130,7 +134,10 @@ class Model:
 
     def _try_load(self, version: Version) -> Optional[StatusError]:
         try:
-            servable = self._load(self.name, version.path)
+            with self._loads:
+                if version.unwanted.is_set():
+                    return StatusError("CANCELLED", "no longer wanted when its turn came")
+                servable = self._load(self.name, version.path)
         except StatusError as failure:
             error = failure
         except Exception as failure:  # noqa: BLE001  (a version that breaks in any way must not take the server down)
@@ -165,7 +172,8 @@ class Model:
             threading.Thread(target=self._unload_version, args=(version, servable), name=name).start()
 
     def _unload_version(self, version: Version, servable: Servable) -> None:
-        servable.close()
+        with self._unloads:
+            servable.close()
         log.info("unloaded %s version %d", self.name, version.number)
         with self._changed:
             version.state = END

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from serving.embedded.errors import StatusError, invalid_argument
 from serving.embedded.model import AVAILABLE, Model, Retry, Version, not_found
 from serving.embedded.model_config import ModelSettings
 from serving.embedded.servable import Servable
+from serving.embedded.turns import Turns
 from signatures.errors import UsageError
 
 log = logging.getLogger(__name__)
@@ -21,11 +23,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Watch:
-    """How the folders are watched. A poll of 0 seconds means once."""
+    """How the folders are watched, and how much happens at once. A poll of 0 seconds means once."""
 
     poll_seconds: float
     retry: Retry
     labels_for_unavailable: bool = False
+    load_threads: int = 1
+    unload_threads: int = 1
 
 
 class Models:
@@ -38,6 +42,9 @@ class Models:
         self._reloading = threading.Lock()
         self._settings: Dict[str, ModelSettings] = {}
         self._models: Dict[str, Model] = {}
+        # The first models may load all at once: nobody is being served yet whom that would slow down.
+        self._loads = Turns(4 * (os.cpu_count() or 1))
+        self._unloads = Turns(watch.unload_threads)
         self._closing = threading.Event()
         self._poller = threading.Thread(target=self._poll_forever, name="version watcher", daemon=True)
 
@@ -56,6 +63,7 @@ class Models:
         except StatusError as error:
             self.close()
             raise UsageError(f"the server cannot start: {error.message}") from error
+        self._loads.most = self._watch.load_threads
         if self._watch.poll_seconds > 0:
             self._poller.start()
 
@@ -128,9 +136,12 @@ class Models:
         with self._lock:
             old = dict(self._models)
             self._settings = {model.name: model for model in settings}
-            self._models = {model.name: old.get(model.name) or Model(model.name, self._load) for model in settings}
+            self._models = {model.name: old.get(model.name) or self._made(model.name) for model in settings}
             new = [model for name, model in self._models.items() if name not in old]
             return new, [model for name, model in old.items() if name not in self._models]
+
+    def _made(self, name: str) -> Model:
+        return Model(name, self._load, self._loads, self._unloads)
 
     def _check_labels(self, settings: Sequence[ModelSettings]) -> None:
         """A label moves only to a loaded version; with the flag, a label that is not in use yet may wait for one."""

@@ -8,19 +8,20 @@ of two models never meet, closing the session frees them, and a call costs a thi
 
 from __future__ import annotations
 
-import threading
-from dataclasses import dataclass
+import time
 from pathlib import Path
 from socket import gethostname
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence
 
 import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import config_pb2, error_codes_pb2, meta_graph_pb2, saved_model_pb2
+from tensorflow.python.client import pywrap_tf_session
 
-from serving.embedded import missing_ops, tensors
-from serving.embedded.errors import StatusError
+from serving.embedded import missing_ops, tensors, xla
+from serving.embedded.batching.batcher import Run
+from serving.embedded.errors import StatusError, invalid_argument
 
 _INIT_OPS = ("saved_model_main_op", "legacy_init_op")
 _INIT_SIGNATURE = "__saved_model_init_op"
@@ -28,76 +29,120 @@ _INIT_SIGNATURE = "__saved_model_init_op"
 _v1: Any = tf.compat.v1
 
 
-@dataclass(frozen=True)
-class Parallelism:
-    """Threads of the session; 0 lets TensorFlow choose."""
-
-    intra_op: int = 0
-    inter_op: int = 0
-    gpu_memory_fraction: float = 0.0
-
-
 class Servable:
-    """`signatures` as the file declares them, the init op's included; `run` answers them until `close`."""
+    """`signatures` as the file declares them, the init op's included; `run` answers them until `close`.
 
-    def __init__(self, path: Path, parallelism: Parallelism = Parallelism()) -> None:  # noqa: B008 (frozen)
-        """Raises StatusError when the folder holds no SavedModel that can be loaded."""
-        meta_graph = _meta_graph(path)
+    What the server sets after loading:
+    `checks_method_names`: a signature answers only the method that it declares (--enable_signature_method_name_check,
+    false by default, for TensorFlow 2 declares `predict` for every signature).
+    `compiles_xla`: functions that demand XLA run (--xla_cpu_compilation_enabled).
+    `row_limit`: the most rows of one request; 0 for any number.
+    `observe`: told of each run that went well: the call (`Predict`, …), its rows and its seconds.
+    """
+
+    checks_method_names = False
+    compiles_xla = False
+    row_limit = 0
+
+    def __init__(
+        self, path: Path, config: Optional[config_pb2.ConfigProto] = None, tags: Sequence[str] = ("serve",)
+    ) -> None:
+        """config: the session's. Raises StatusError when the folder holds no SavedModel that can be loaded."""
+        meta_graph = _meta_graph(path, tags)
+        self.observe: Callable[[str, int, float], None] = lambda api, rows, seconds: None
+        self._run: Run = self.run_now
+        self._close_batches: Callable[[], None] = lambda: None
         self.signatures: Dict[str, meta_graph_pb2.SignatureDef] = dict(meta_graph.signature_def)
-        self._lock = threading.Lock()
-        self._callables: Dict[Tuple[str, Tuple[str, ...], int], Any] = {}
+        self._endpoints: Dict[str, Any] = {}
         self._missing = missing_ops.remove(meta_graph)
+        self._compiled = xla.compiled(meta_graph)
         try:
-            self._session = _load(path, meta_graph, parallelism)
+            self._session = _load(path, meta_graph, config or config_pb2.ConfigProto())
         except tf.errors.OpError as error:
             raise from_op_error(error) from error
         except (ValueError, KeyError, TypeError) as error:
             raise StatusError("INVALID_ARGUMENT", f"{path} cannot be loaded: {error}") from error
 
+    def batch(self, run: Run, close: Callable[[], None]) -> None:
+        """Lets every run go through `run`, which is to call `run_now` for many at once; `close` ends it."""
+        self._run, self._close_batches = run, close
+
     def run(
-        self, signature: str, inputs: Mapping[str, np.ndarray], outputs: Sequence[str], timeout_ms: int = 0
+        self, signature: str, inputs: Mapping[str, np.ndarray], outputs: Sequence[str], timeout_ms: int = 0,
+        api: str = "Predict",
     ) -> Dict[str, np.ndarray]:
         """The named outputs; inputs that the signature has a default for may be absent. Raises StatusError."""
         declared = self.signatures[signature]
-        self._check_ops(declared, outputs)
-        feeds = [
-            inputs[alias] if alias in inputs else tensors.to_array(declared.defaults[alias])
-            for alias in sorted(declared.inputs)
+        aliases = sorted(declared.inputs)
+        values = [
+            inputs[alias] if alias in inputs else tensors.to_array(declared.defaults[alias]) for alias in aliases
         ]
+        feeds = [declared.inputs[alias].name for alias in aliases]
+        fetches = [declared.outputs[alias].name for alias in outputs]
+        return dict(zip(outputs, self.fetch(feeds, values, fetches, timeout_ms, api)))
+
+    def fetch(
+        self, feeds: Sequence[str], values: Sequence[np.ndarray], fetches: Sequence[str], timeout_ms: int = 0,
+        api: str = "Predict",
+    ) -> List[np.ndarray]:
+        """The tensors named `fetches` when the tensors named `feeds` hold `values`, in a batch or by themselves.
+
+        Raises StatusError.
+        """
+        self._check_ops((*feeds, *fetches))
+        rows = max((len(value) for value in values if value.ndim), default=0)
+        if self.row_limit and rows > self.row_limit:
+            raise invalid_argument(f"Task size {rows} is larger than --row_limit={self.row_limit}")
+        started = time.perf_counter()
+        found = self._run(feeds, values, fetches, timeout_ms)
+        self.observe(api, rows, time.perf_counter() - started)
+        return found
+
+    def run_now(
+        self, feeds: Sequence[str], values: Sequence[np.ndarray], fetches: Sequence[str], timeout_ms: int
+    ) -> List[np.ndarray]:
+        """As `fetch`, by itself."""
+        fed = {self._endpoint(name): value for name, value in zip(feeds, values)}
+        wanted = [self._endpoint(name) for name in fetches]
+        options = config_pb2.RunOptions(timeout_in_ms=timeout_ms).SerializeToString() if timeout_ms else b""
+        buffer = pywrap_tf_session.TF_NewBufferFromString(options) if options else None
         try:
-            values = self._callable(signature, tuple(outputs), timeout_ms)(*feeds)
+            # Not public, but `Session.run` adds its own shape check and 70 µs, and a callable has one timeout.
+            found = pywrap_tf_session.TF_SessionRun_wrapper(self._session._session, buffer, fed, wanted, [], None)
         except tf.errors.OpError as error:
             raise from_op_error(error) from error
-        return dict(zip(outputs, (np.asarray(value) for value in values)))
+        finally:
+            if buffer is not None:
+                pywrap_tf_session.TF_DeleteBuffer(buffer)
+        # A lone string comes as bytes, and numpy would make a fixed-width array of it.
+        return [np.array(value, object) if isinstance(value, bytes) else np.asarray(value) for value in found]
 
     def close(self) -> None:
         """Frees the session; the caller has seen to it that no run is under way."""
-        with self._lock:
-            self._callables.clear()
+        self._close_batches()
         self._session.close()
 
-    def _check_ops(self, declared: meta_graph_pb2.SignatureDef, outputs: Sequence[str]) -> None:
-        needed = [declared.inputs[alias].name for alias in declared.inputs]
-        needed += [declared.outputs[alias].name for alias in outputs]
-        for tensor in needed if self._missing else ():
-            op = self._missing.get(tensor.partition(":")[0])
-            if op is not None:
-                raise StatusError("NOT_FOUND", f"Op type not registered {op!r} in binary running on {gethostname()}. "
-                                  "Make sure the Op and Kernel are registered in the binary running in this process.")
+    def _check_ops(self, needed: Iterable[str]) -> None:
+        """Raises StatusError for what the real server would fail at when the graph runs."""
+        for tensor in needed if self._missing or self._compiled else ():
+            node = tensor.partition(":")[0]
+            if node in self._missing:
+                raise StatusError("NOT_FOUND", f"Op type not registered {self._missing[node]!r} in binary running on "
+                                  f"{gethostname()}. Make sure the Op and Kernel are registered in the binary running "
+                                  "in this process.")
+            if node in self._compiled and not self.compiles_xla:
+                raise StatusError("INTERNAL", f"{xla.REFUSAL}\n\t [[{{{{node {self._compiled[node]}}}}}]]")
 
-    def _callable(self, signature: str, outputs: Tuple[str, ...], timeout_ms: int) -> Any:
-        key = (signature, outputs, timeout_ms)
-        with self._lock:
-            if key not in self._callables:
-                declared = self.signatures[signature]
-                options = config_pb2.CallableOptions(
-                    feed=[declared.inputs[alias].name for alias in sorted(declared.inputs)],
-                    fetch=[declared.outputs[alias].name for alias in outputs],
-                    run_options=config_pb2.RunOptions(timeout_in_ms=timeout_ms),
-                )
-                # Not public, but the only call of a session that skips Python's own shape check and 150 µs of wrapping.
-                self._callables[key] = self._session._make_callable_from_options(options)
-            return self._callables[key]
+    def _endpoint(self, name: str) -> Any:
+        """TensorFlow's handle of a tensor, looked up once."""
+        found = self._endpoints.get(name)
+        if found is None:
+            try:
+                found = self._endpoints[name] = self._session.graph.get_tensor_by_name(name)._as_tf_output()
+            except (KeyError, ValueError) as error:
+                text = f"Tensor {name}, specified in either feed_devices or fetch_devices was not found in the Graph"
+                raise StatusError("INVALID_ARGUMENT", text) from error
+        return found
 
 
 def from_op_error(error: tf.errors.OpError) -> StatusError:
@@ -105,7 +150,7 @@ def from_op_error(error: tf.errors.OpError) -> StatusError:
     return StatusError(error_codes_pb2.Code.Name(error.error_code), error.message)
 
 
-def _meta_graph(path: Path) -> meta_graph_pb2.MetaGraphDef:
+def _meta_graph(path: Path, tags: Sequence[str]) -> meta_graph_pb2.MetaGraphDef:
     try:
         content = (path / "saved_model.pb").read_bytes()
         saved_model = saved_model_pb2.SavedModel.FromString(content)
@@ -115,18 +160,14 @@ def _meta_graph(path: Path) -> meta_graph_pb2.MetaGraphDef:
     except DecodeError as error:
         raise StatusError("DATA_LOSS", f"Can't parse {path / 'saved_model.pb'} as binary proto") from error
     for meta_graph in saved_model.meta_graphs:
-        if set(meta_graph.meta_info_def.tags) == {"serve"}:
+        if set(meta_graph.meta_info_def.tags) == set(tags):
             return meta_graph
-    raise StatusError("NOT_FOUND", "Could not find meta graph def matching supplied tags: { serve }.")
+    text = f"Could not find meta graph def matching supplied tags: {{ {' '.join(sorted(tags))} }}."
+    raise StatusError("NOT_FOUND", text)
 
 
-def _load(path: Path, meta_graph: meta_graph_pb2.MetaGraphDef, parallelism: Parallelism) -> Any:
+def _load(path: Path, meta_graph: meta_graph_pb2.MetaGraphDef, config: config_pb2.ConfigProto) -> Any:
     """A session over the restored and initialised graph."""
-    config = config_pb2.ConfigProto(
-        intra_op_parallelism_threads=parallelism.intra_op,
-        inter_op_parallelism_threads=parallelism.inter_op,
-        gpu_options=config_pb2.GPUOptions(per_process_gpu_memory_fraction=parallelism.gpu_memory_fraction),
-    )
     graph = tf.Graph()
     with graph.as_default():
         saver = _v1.train.import_meta_graph(meta_graph)
@@ -135,6 +176,7 @@ def _load(path: Path, meta_graph: meta_graph_pb2.MetaGraphDef, parallelism: Para
             if saver is not None:
                 saver.restore(session, str(path / "variables" / "variables"))
             _initialise(session, path, meta_graph)
+            session._extend_graph()  # hands the graph over when neither variables nor tables have done it already
         except BaseException:
             session.close()
             raise

@@ -29,8 +29,22 @@ _TYPED_FIELD: Dict[int, str] = {
     types_pb2.DT_STRING: "string_val",
     types_pb2.DT_HALF: "half_val",
     types_pb2.DT_BFLOAT16: "half_val",
+    types_pb2.DT_COMPLEX64: "scomplex_val",
+    types_pb2.DT_COMPLEX128: "dcomplex_val",
+    types_pb2.DT_FLOAT8_E5M2: "float8_val",
+    types_pb2.DT_FLOAT8_E4M3FN: "float8_val",
+    types_pb2.DT_INT4: "int_val",
+    types_pb2.DT_UINT4: "int_val",
 }
-_LARGEST = 2**40
+_ON_THE_WIRE: Dict[str, Any] = {
+    "float_val": np.float32,
+    "double_val": np.float64,
+    "scomplex_val": np.float32,
+    "dcomplex_val": np.float64,
+}
+"""The packed fields whose bytes are the array's own; a complex number is two of them."""
+_FOUR_BITS = (types_pb2.DT_INT4, types_pb2.DT_UINT4)
+_LARGEST = 2**26
 """Elements; a shape beyond it is a mistake or an attack, never data."""
 
 
@@ -59,13 +73,16 @@ def to_proto(array: np.ndarray) -> tensor_pb2.TensorProto:
         proto.tensor_shape.dim.add(size=size)
     flat = np.ascontiguousarray(array).reshape(-1)
     field = _TYPED_FIELD[dtype]
-    if field in ("float_val", "double_val") and flat.size:
+    if field in _ON_THE_WIRE and flat.size:
         # The packed field on the wire is the array's own little-endian bytes, so no Python number is ever made.
-        proto.MergeFromString(_packed(tensor_pb2.TensorProto.DESCRIPTOR.fields_by_name[field].number, flat))
+        number = tensor_pb2.TensorProto.DESCRIPTOR.fields_by_name[field].number
+        proto.MergeFromString(_packed(number, flat.view(_ON_THE_WIRE[field])))
+    elif field == "float8_val":
+        proto.float8_val = flat.tobytes()
     elif field == "half_val":
         proto.half_val.extend(flat.view(np.uint16).tolist())
     else:
-        getattr(proto, field).extend(flat.tolist())
+        getattr(proto, field).extend(flat.astype(np.int64).tolist() if dtype in _FOUR_BITS else flat.tolist())
     return proto
 
 
@@ -80,16 +97,22 @@ def _from_content(proto: tensor_pb2.TensorProto, count: int) -> np.ndarray:
 
 def _from_typed_field(proto: tensor_pb2.TensorProto, count: int) -> np.ndarray:
     """Values beyond the shape are dropped, a short list repeats its last value, an empty one is zeros."""
-    values = getattr(proto, _TYPED_FIELD[proto.dtype])[:count]
+    field = _TYPED_FIELD[proto.dtype]
     if proto.dtype == types_pb2.DT_STRING:
-        return _strings((values + [values[-1] if values else b""] * (count - len(values)))[:count])
+        values = list(proto.string_val[:count])
+        return _strings(values + [values[-1] if values else b""] * (count - len(values)))
     numpy_type = dtypes.to_numpy(proto.dtype)
-    if _TYPED_FIELD[proto.dtype] == "half_val":
-        given = np.array(values, np.int64).astype(np.uint16).view(numpy_type)
-    elif numpy_type in (np.int8, np.int16, np.uint8, np.uint16):
-        given = np.array(values, np.int64).astype(numpy_type)
+    if field == "float8_val":
+        given = np.frombuffer(proto.float8_val[:count], numpy_type)
+    elif field == "half_val":
+        given = np.array(proto.half_val[:count], np.int64).astype(np.uint16).view(numpy_type)
+    elif field == "int_val":
+        given = np.array(proto.int_val[:count], np.int64).astype(numpy_type)
+    elif field in ("scomplex_val", "dcomplex_val"):
+        parts = np.array(getattr(proto, field)[:2 * count], _ON_THE_WIRE[field])
+        given = parts[:parts.size // 2 * 2].view(numpy_type)
     else:
-        given = np.array(values, numpy_type)
+        given = np.array(getattr(proto, field)[:count], numpy_type)
     if given.size == count:
         return given
     filler = given[-1] if given.size else numpy_type(0)

@@ -8,9 +8,11 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import prediction_log_pb2
 
-from serving.embedded import tensors
+from serving.embedded.classify import classify
 from serving.embedded.errors import StatusError, invalid_argument
+from serving.embedded.multi_inference import infer
 from serving.embedded.predict import predict
+from serving.embedded.regress import regress
 from serving.embedded.servable import Servable, from_op_error
 
 PATH_IN_EXPORT = Path("assets.extra") / "tf_serving_warmup_requests"
@@ -41,12 +43,17 @@ def replay(servable: Servable, path: Path, iterations: int = 1) -> int:
 
 
 def _run(servable: Servable, log: prediction_log_pb2.PredictionLog) -> None:
+    """Runs what was logged; a record without any request is passed over, as in the real server."""
     kind = log.WhichOneof("log_type")
-    if kind != "predict_log":
-        raise StatusError("UNIMPLEMENTED", f"Unsupported log_type for warmup: {kind or 'none'}")
-    request = log.predict_log.request
-    try:
-        inputs = {alias: tensors.to_array(proto) for alias, proto in request.inputs.items()}
-    except ValueError as error:
-        raise invalid_argument(f"tensor parsing error: {error}") from error
-    predict(servable, request.model_spec.signature_name, inputs, list(request.output_filter))
+    if kind == "predict_log":
+        asked = log.predict_log.request
+        predict(servable, asked.model_spec.signature_name, asked.inputs, asked.output_filter)
+    elif kind == "classify_log":
+        classify(servable, log.classify_log.request.model_spec.signature_name, log.classify_log.request.input)
+    elif kind == "regress_log":
+        regress(servable, log.regress_log.request.model_spec.signature_name, log.regress_log.request.input)
+    elif kind == "multi_inference_log":
+        infer(servable, log.multi_inference_log.request)
+    elif kind is not None:
+        number = prediction_log_pb2.PredictionLog.DESCRIPTOR.fields_by_name[kind].number
+        raise StatusError("UNIMPLEMENTED", f"Unsupported log_type for warmup: {number}")

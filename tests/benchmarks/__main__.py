@@ -1,6 +1,6 @@
 """`signet bench`: every benchmark, printed as tables and written to reports/bench.json.
 
-python -m tests.benchmarks [--quick] [training rank prepare]
+python -m tests.benchmarks [--quick] [training tables rank prepare serving lint]
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from pipeline.dataset import training_batches
 from pipeline.models import registry
 from pipeline.places import Places
 from pipeline.prepared import Prepared
-from tests.benchmarks import prepare, rank, training
+from tests.benchmarks import lint, prepare, rank, serving, tables, training
 
-WHAT = ("training", "rank", "prepare")
+WHAT = ("training", "tables", "rank", "prepare", "serving", "lint")
 
 
 def main() -> None:
@@ -33,6 +33,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer rounds and rows: to see that it runs")
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the prepared data sets")
     parser.add_argument("--dataset", default=None, help="as of signet train")
+    parser.add_argument("--exports", type=Path, default=Path("exports"), help="folder of the models to lint")
     parser.add_argument("--output", type=Path, default=Path("reports/bench.json"), help="where the figures go")
     chosen = parser.parse_args()
     unknown = [name for name in chosen.what if name not in WHAT]
@@ -57,8 +58,22 @@ def run(name: str, chosen: argparse.Namespace, console: Console) -> List[Any]:
         ]
         _print(f"preparation; memory grows {prepare.growth(*measured):.2f} times", prepare.table(measured), console)
         return measured
+    if name == "tables":
+        sizes = (26_000, 100_000) if chosen.quick else (100_000, 1_000_000, 10_000_000)
+        measured = [tables.measure(rows, rounds=2 if chosen.quick else 9) for rows in sizes]
+        _print("a training step: lazy updates against the dense optimizer", tables.table(measured), console)
+        return measured
+    if name == "lint":
+        measured = list(lint.measure(lint.newest(chosen.exports), rounds=1 if chosen.quick else 5))
+        _print("linting, the start of the process included", lint.table(measured), console)
+        return measured
     with tempfile.TemporaryDirectory() as folder:
         prepared = Places(chosen.data, Path(folder), Path(folder)).prepared(chosen.dataset, console)
+        if name == "serving":
+            asked, rounds = (20, 2) if chosen.quick else (200, 7)
+            measured = list(serving.measure(ready("din", prepared), prepared, Path(folder), asked=asked, rounds=rounds))
+            _print("din behind a server; ratio: requests/s over those in process", serving.table(measured), console)
+            return measured
     built = [ready(model, prepared) for model in registry.NAMES]
     rounds = 2 if chosen.quick else 15
     if name == "training":

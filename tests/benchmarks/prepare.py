@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,8 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import List, Sequence
+
+from tests.benchmarks.memory import peak_mebibytes
 
 ITEMS = 5_000
 EVENTS_PER_USER = 100
@@ -72,17 +73,7 @@ def _prepare(rows: int, folder: Path) -> Measurement:
     start = time.perf_counter()
     found = prepare("synthetic", folder / "synthetic", Options(size=size), Console(quiet=True))
     seconds = time.perf_counter() - start
-    return Measurement(sum(found.facts.rows.values()), seconds, _peak_mebibytes())
-
-
-def _peak_mebibytes() -> float:
-    """Of this program. On Linux, getrusage would also count whoever started it: the maximum outlives fork and exec."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        line = next(line for line in status.read_text(encoding="ascii").splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) / 1024
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kibibytes elsewhere
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+    return Measurement(sum(found.facts.rows.values()), seconds, peak_mebibytes())
 
 
 def main(arguments: Sequence[str]) -> None:
