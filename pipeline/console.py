@@ -16,6 +16,7 @@ from serving import commands as serving_commands
 from serving.canary import command as canary_command
 from serving.load import command as load_command
 from serving.releases import commands as release_commands
+from serving.tune import command as tune_command
 from signatures import commands as signature_commands
 from signatures.errors import UsageError
 
@@ -255,6 +256,7 @@ app.command("load")(load_command.load)
 app.command("promote")(release_commands.promote)
 app.command("rollback")(release_commands.rollback)
 app.command("canary")(canary_command.canary)
+app.command("tune")(tune_command.tune)
 
 
 def main() -> None:

@@ -60,6 +60,11 @@ def choose(environment: Mapping[str, str], engine_answers: Optional[Callable[[st
     return Server(EMBEDDED, sys.executable, f"no {REAL} on PATH, and {missing}")
 
 
+def embedded() -> Server:
+    """The embedded server, whatever else there is."""
+    return Server(EMBEDDED, sys.executable, "it is always there")
+
+
 def launch(server: Server, models: Mapping[str, Path], ports: Tuple[int, int], config_folder: Path) -> Launch:
     """The command line for these models (name -> absolute base path); `ports` are gRPC's and REST's."""
     port, rest_port = ports

@@ -15,7 +15,7 @@ for _threads in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_TH
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-pytest_plugins = ["tests.fixtures_prepared", "tests.fixtures_serving"]
+pytest_plugins = ["tests.fixtures_prepared", "tests.fixtures_serving", "tests.release_site"]
 
 import pipeline  # noqa: E402, F401, I001  (before any test imports TensorFlow: it decides which Keras that gets)
 
@@ -45,4 +45,7 @@ def seeds() -> None:
     random.seed(0)
     np.random.seed(0)
     if "tensorflow" in sys.modules:
+        from tensorflow.python.framework import config
+
         sys.modules["tensorflow"].random.set_seed(0)
+        config.disable_op_determinism()  # that training switches on; a random op of a test would then want a seed

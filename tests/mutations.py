@@ -77,7 +77,7 @@ def _swap_inputs(meta: Any, random: Random) -> None:
 def _change_input(meta: Any, random: Random) -> None:
     node = _a_node(meta, random)
     if len(node.input):
-        strange = ["", ":", "^", "::", "a:b:c:d", "^^x", "x:-1", "x:99999999999999999999", node.name, f"{node.name}:z:7"]
+        strange = ["", ":", "^", "::", "a:b:c:d", "^^x", "x:-1", "x:9999999999999", node.name, f"{node.name}:z:7"]
         node.input[random.randrange(len(node.input))] = random.choice(strange)
 
 

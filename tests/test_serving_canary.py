@@ -26,8 +26,8 @@ from serving.releases.config import State
 from serving.releases.errors import ReleaseError
 from serving.releases.releasing import promote
 from signatures.errors import UsageError
+from tests.release_site import Site
 from tests.running_server import ROW
-from tests.test_serving_releases import Site, site  # noqa: F401  (a fixture)
 
 QUESTION = Question("serving_default", ROW, "golden")
 RELAXED = Limits(slower=1000.0)
@@ -113,7 +113,7 @@ def test_latency_decides_by_ratio_and_slack() -> None:
 def test_percentiles_are_measured_values() -> None:
     old, new = latencies(Seconds([0.001 * i for i in range(1, 101)], []))
     assert old is not None and new is None
-    assert (old.requests, old.p50, old.p95, old.p99) == (100, pytest.approx(50), pytest.approx(95), pytest.approx(99))
+    assert old.requests == 100 and [old.p50, old.p95, old.p99] == pytest.approx([50.0, 95.0, 99.0])
 
 
 class Imitation:
@@ -152,7 +152,7 @@ def test_versions_take_turns_at_being_first() -> None:
     assert client.order[4:12] == [2, 1, 1, 2, 1, 2, 2, 1]
 
 
-def test_a_good_canary_stays_under_its_label_and_can_be_promoted(site: Site) -> None:  # noqa: F811
+def test_a_good_canary_stays_under_its_label_and_can_be_promoted(site: Site) -> None:
     site.add(1 + 2, golden=6.0)
     promote(site.place(), "sum", 1)
     seen: List[Report] = []
@@ -163,7 +163,7 @@ def test_a_good_canary_stays_under_its_label_and_can_be_promoted(site: Site) -> 
     assert site.state() == State(frozenset({3}), {"stable": 3})
 
 
-def test_a_bad_canary_is_taken_away(site: Site) -> None:  # noqa: F811
+def test_a_bad_canary_is_taken_away(site: Site) -> None:
     """Version 2 scores 100 more; the spread of a lone score is the score, 6, so it is 100 / 6 away."""
     site.add(2, golden=106.0)
     promote(site.place(), "sum", 1)
@@ -175,7 +175,7 @@ def test_a_bad_canary_is_taken_away(site: Site) -> None:  # noqa: F811
     assert site.steps()[-2:] == [("release", "failed"), ("undo", "done")]
 
 
-def test_live_requests_are_sampled(site: Site, tmp_path: Path) -> None:  # noqa: F811
+def test_live_requests_are_sampled(site: Site, tmp_path: Path) -> None:
     site.add(3)
     promote(site.place(), "sum", 1)
     with pytest.raises(UsageError, match="no request to compare sum by .there are none.; give some by --requests"):
@@ -192,12 +192,12 @@ def test_live_requests_are_sampled(site: Site, tmp_path: Path) -> None:  # noqa:
     assert [each.source for each in gather(tmp_path, tmp_path, lines, 5, 0)] == ["live"]
 
 
-def test_the_stable_version_is_no_canary(site: Site) -> None:  # noqa: F811
+def test_the_stable_version_is_no_canary(site: Site) -> None:
     with pytest.raises(UsageError, match="version 1 of sum is what stable requests get already"):
         trial.run(site.place(), "sum", None, Trial(), lambda report: None)
 
 
-def test_the_console_decides_and_reports(site: Site, tmp_path: Path) -> None:  # noqa: F811
+def test_the_console_decides_and_reports(site: Site, tmp_path: Path) -> None:
     app = typer.Typer()
     app.command()(command.canary)
     site.add(3, golden=6.0)

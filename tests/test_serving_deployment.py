@@ -27,6 +27,7 @@ from serving.deployment.write import files, write
 from serving.embedded import config_protos
 from serving.embedded.flags import parse
 from serving.launch import IMAGE
+from serving.tune.setting import Setting
 from signatures import manifest
 from signatures.errors import UsageError
 from signatures.manifest import Data, Manifest, Signature, TensorInfo
@@ -77,6 +78,16 @@ def test_models_are_described_by_their_newest_version(tmp_path: Path) -> None:
     assert of(tmp_path, "din") == [Served("din", IMAGE, 4, independent_rows=True, ragged=True, tuned=False, xla=False)]
     (big / "batching_params.pbtxt").write_text("", encoding="utf-8")
     assert of(tmp_path, "din")[0].tuned
+    assert of(tmp_path, "din")[0].threads is None
+    (big / "batching_params.pbtxt").write_text(Setting(8, threads=6).text(pads=True), encoding="utf-8")
+    assert of(tmp_path, "din")[0].threads == 6
+
+
+def test_threads_that_were_tuned_go_into_the_servers_own_file() -> None:
+    """With parameters per model it takes the threads from there alone."""
+    models = [Served("a", tuned=True, threads=6), Served("b", tuned=True, threads=2), Served("c", tuned=True)]
+    assert "num_batch_threads { value: 6 }" in batching(models, CONTAINER).parameters
+    assert "num_batch_threads { value: 4 }" in batching(models, CONTAINER, threads=4).parameters
 
 
 def test_of_a_model_without_manifest_nothing_is_assumed(tmp_path: Path) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 import threading
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Dict, List, Optional
 
 import pytest
 import typer
@@ -18,73 +16,18 @@ from serving.client.client import Client
 from serving.client.errors import Refused, Unavailable
 from serving.client.grpc_transport import GrpcTransport
 from serving.launch import model_config
-from serving.releases import commands, log, releasing, starting
+from serving.releases import commands, log, memory, releasing, starting
 from serving.releases import config as configs
 from serving.releases.config import ConfigFile, State
 from serving.releases.errors import NotUndone, ReleaseError
-from serving.releases.releasing import Place, promote, rollback
+from serving.releases.releasing import promote, rollback
 from serving.releases.server import Server
 from signatures import manifest, protos
 from signatures.errors import UsageError
 from signatures.manifest import Data, Gate, Manifest
 from tests.fixtures_serving import free_port
+from tests.release_site import Site
 from tests.running_server import ROW, publish, running, states
-
-
-class Site:
-    """An exports folder with `sum/1` behind a server, and `echo` beside it."""
-
-    def __init__(self, folder: Path, server: Any, other: Path) -> None:
-        self.folder, self.server, self.other = folder, server, other
-        self.file = ConfigFile(folder / "models.config")
-        self.told: List[str] = []
-        self.transport = GrpcTransport("127.0.0.1", server.flags.port)
-
-    def place(self, free_bytes: Optional[int] = 2**40, load_seconds: float = 20) -> Place:
-        server = Server(self.transport, load_seconds=load_seconds)
-        return Place(self.folder, self.file, server, free_bytes, self.told.append)
-
-    def add(self, version: int, golden: Optional[float] = None, **changes: Any) -> Path:
-        """Publishes a version that scores 106 for ROW, and 6 where it is odd; with a golden request when told."""
-        export = self.folder / "sum" / str(version)
-        publish(self.folder / "sum" / "1" if version % 2 else self.other, export)
-        shutil.rmtree(export / "golden", ignore_errors=True)
-        if golden is not None:
-            (export / "golden").mkdir()
-            document = {"signature": "serving_default", "inputs": ROW, "outputs": {"score": [golden]}}
-            (export / "golden" / "serving_default.json").write_text(json.dumps(document))
-        return export
-
-    def score(self, label: Optional[str] = None) -> float:
-        with Client(GrpcTransport("127.0.0.1", self.server.flags.port)) as client:
-            return float(client.predict("sum", ROW, label=label).outputs["score"][0])
-
-    def state(self) -> State:
-        return configs.state(self.file.read(), "sum")
-
-    def loaded(self) -> List[int]:
-        return [number for number, state in states(self.server) if state == "AVAILABLE"]
-
-    def log(self) -> List[Dict[str, Any]]:
-        return log.read(self.folder / log.NAME)
-
-    def steps(self) -> List[tuple]:
-        last = self.log()[-1]["release"]
-        return [(line["step"], line["outcome"]) for line in self.log() if line["release"] == last]
-
-
-@pytest.fixture
-def site(tmp_path: Path, model_folder: Path, other_sum: Path) -> Iterator[Site]:
-    shutil.copytree(model_folder / "sum" / "3", tmp_path / "sum" / "1")
-    shutil.copytree(model_folder / "echo", tmp_path / "echo")
-    paths = {name: tmp_path / name for name in ("sum", "echo")}
-    (tmp_path / "models.config").write_text("# Ours.\n" + model_config(paths), encoding="utf-8")
-    with running(model_config_file=str(tmp_path / "models.config")) as server:
-        found = Site(tmp_path, server, other_sum)
-        try:
-            yield found
-        finally:
-            found.transport.close()
 
 
 def test_the_first_promotion_pins_the_version_and_the_next_export_waits(site: Site) -> None:
@@ -417,3 +360,34 @@ def test_serve_starts_with_what_was_released_and_notes_it(tmp_path: Path) -> Non
     assert configs.state(found, "a") == State(frozenset({1}), {"stable": 1})
     paths = {each.name: each.base_path for each in found.model_config_list.config}
     assert paths == {"a": "/elsewhere/a", "b": "/exports/b"}
+
+
+MIB = 2**20
+
+
+@pytest.mark.parametrize(
+    ("files", "free"),
+    [
+        ({}, None),
+        ({"proc/meminfo": "MemTotal: 9 kB\nMemAvailable:    2048 kB\n"}, 2 * MIB),
+        # Version 2: 100 of 300 MiB are used, and 40 of these are files that can be dropped.
+        ({"sys/fs/cgroup/memory.max": str(300 * MIB), "sys/fs/cgroup/memory.current": str(100 * MIB),
+          "sys/fs/cgroup/memory.stat": f"anon 1\ninactive_file {40 * MIB}\n"}, 240 * MIB),
+        ({"sys/fs/cgroup/memory.max": "max\n", "sys/fs/cgroup/memory.current": "5", "sys/fs/cgroup/memory.stat": ""},
+         None),
+        # Version 1, of which the machine has less than the group may take.
+        ({"sys/fs/cgroup/memory/memory.limit_in_bytes": str(300 * MIB),
+          "sys/fs/cgroup/memory/memory.usage_in_bytes": str(100 * MIB),
+          "sys/fs/cgroup/memory/memory.stat": "total_inactive_file 0\n", "proc/meminfo": "MemAvailable: 1024 kB"}, MIB),
+    ],
+)
+def test_free_memory(tmp_path: Path, files: Dict[str, str], free: Optional[int]) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert memory.available(tmp_path) == free
+
+
+def test_memory_of_another_machine_is_not_measured_here() -> None:
+    assert [memory.is_here(host) for host in ("localhost", "127.0.0.1", "::1", "[::1]", "127.9.9.9")] == [True] * 5
+    assert [memory.is_here(host) for host in ("10.0.0.1", "models.example.org")] == [False] * 2

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from tests.traced_examples import inputs, live, running
+from signatures.examples import build
+from signatures.trace import Tracer
+from tests.traced_examples import HEAD, inputs, live, running
 
 
 def test_every_data_input_of_an_op_counts() -> None:
@@ -121,3 +125,32 @@ function each(x, y) -> noise:output:0 ^log
 @pytest.mark.parametrize("op", ["Print", "CheckNumerics", "StopGradient", "EnsureShape"])
 def test_op_that_hands_on_its_first_input_hands_on_nothing_else(op: str) -> None:
     assert inputs(f"output score float32[?]\nscore = {op} a m") == {"a"}
+
+
+@pytest.mark.parametrize("op", ["XlaLaunch", "XlaLaunchV2"])
+def test_launch_of_a_compiled_cluster_is_a_call(op: str) -> None:
+    body = f"output score float32[?] = call:1\ncall = {op} a m function=@cluster\n"
+    assert inputs(body + "function cluster(x, y) -> y, twice:z:0\n  twice = AddV2 x x\n") == {"a"}
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "call = TPUPartitionedCall a m core f=@f\ncore = Const",  # one input more than arguments: the core
+        "call = RemoteCall target a m f=@f\ntarget = Const",
+        "call = XlaIf b a m then_branch=@f else_branch=@f",
+        "call = SymbolicGradient a m f=@f",
+        "call = XlaWhile a m cond=@f body=@f",
+    ],
+)
+def test_call_that_passes_what_it_likes_may_pass_everything(call: str) -> None:
+    body = f"output score float32[?] = call\n{call}\nfunction f(x, y) -> x, z:z:0\n  z = Mul x y\n"
+    assert inputs(body) >= {"a", "m"}
+
+
+def test_every_tensor_of_a_sparse_output_counts() -> None:
+    body = "output score float32[?] = kept\nkept = Mul a b\nplaces = Where m\n"
+    export = build(HEAD + body)
+    signature = export.model.signatures["serving_default"]
+    sparse = replace(signature.outputs["score"], tensors=("kept:0", "places:0"))
+    assert Tracer(export.model).signature(replace(signature, outputs={"score": sparse})).inputs("score") == set("abm")

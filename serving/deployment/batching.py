@@ -35,7 +35,9 @@ def batching(models: Sequence[Served], inside: Inside, threads: Optional[int] = 
     if tuned:
         # The server then batches exactly the models that ship parameters; of this file it takes the threads alone.
         notices = [f"{each.name} ships no {TUNED} and will not be batched" for each in models if not each.tuned]
-        return Batching((*on, "--enable_per_model_batching_parameters=true"), _threads(threads), tuple(notices))
+        wanted = max((each.threads for each in tuned if each.threads), default=None)
+        own = _threads(threads if threads is not None else wanted)
+        return Batching((*on, "--enable_per_model_batching_parameters=true"), own, tuple(notices))
     if mixing:
         notice = f"batching stays off: nothing declares that the rows of {', '.join(mixing)} are independent"
         return Batching((), _threads(threads), (notice,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import List, Mapping, Optional
@@ -17,6 +18,7 @@ TUNED = "batching_params.pbtxt"
 """In a version folder: how `--enable_per_model_batching_parameters` batches this model."""
 
 _ROWS_AXIS = 1
+_THREADS = re.compile(r"^\s*num_batch_threads\s*:?\s*{\s*value\s*:\s*(\d+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class Served:
     """It has lists of any length: requests merge only when the server pads them."""
     tuned: bool = False
     """It ships batching parameters of its own."""
+    threads: Optional[int] = None
+    """How many batches at once these were tuned for."""
     xla: bool = False
     """A signature insists on being compiled by XLA."""
 
@@ -56,8 +60,20 @@ def _describe(name: str, folder: Path) -> Served:
         independent_rows=found is not None and all(each.batchable for each in found.signatures.values()),
         ragged=_ragged(found),
         tuned=(version / TUNED).is_file(),
+        threads=_threads(version),
         xla=any(sig206_required_xla.check(lint.open_export(version))),
     )
+
+
+def _threads(version: Path) -> Optional[int]:
+    """As the parameters say; None where they do not. Raises UsageError for a file that cannot be read."""
+    try:
+        found = _THREADS.search((version / TUNED).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{version / TUNED} cannot be read ({error}); tune the model again") from error
+    return int(found.group(1)) if found is not None else None
 
 
 def _ragged(found: Optional[Manifest]) -> bool:
