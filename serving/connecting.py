@@ -9,7 +9,7 @@ from typing import Iterator
 
 import typer
 
-from serving.client.errors import ClientError, DeadlineExceeded, ServerFailed, Unavailable
+from serving.client.errors import ClientError, DeadlineExceeded, NotFound, ServerFailed, Unavailable
 from serving.client.grpc_transport import AsyncGrpcTransport, GrpcTransport
 from serving.client.rest_transport import AsyncRestTransport, RestTransport
 from serving.client.transport import AsyncTransport, Transport
@@ -52,5 +52,7 @@ def errors_told() -> Iterator[None]:
         raise typer.Exit(1) from error
     except Unavailable as error:
         raise UsageError(f"{error}; start a server with: signet serve") from error
+    except NotFound as error:
+        raise UsageError(f"{error}; signet status MODEL tells which versions are served") from error
     except ClientError as error:
         raise UsageError(str(error)) from error

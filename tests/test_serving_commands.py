@@ -195,7 +195,7 @@ def test_bad_use(console: typer.Typer, embedded: Address, tmp_path: Path) -> Non
         (["predict", "sum", "--input", "x=1", "--version", 1, "--label", "a"], "either --version or --label"),
         (["predict", "sum", "--input", "x=1", "--label", "nolabel", *ports], "Unrecognized servable version label"),
         (["predict", "sum", "--input", "x=1", *ports], "needs ids, name"),
-        (["predict", "nope", "--input", "x=1", *ports], "Servable not found"),
+        (["predict", "nope", "--input", "x=1", *ports], "signet status MODEL tells which versions are served"),
         (["predict", "sum", "--input", "x=1", "--port", free_port()], "start a server with: signet serve"),
         (["status", "--exports", tmp_path], "holds no exported model"),
         (["serve", "--exports", tmp_path], "holds no exported model"),
