@@ -42,4 +42,4 @@ def closed(address: str) -> RequestError:
 
 def late(address: str, seconds: float) -> DeadlineExceeded:
     """The answer did not come in time."""
-    return DeadlineExceeded(f"{address} did not answer within {seconds:.3g} s")
+    return DeadlineExceeded(f"{address} did not answer within {round(seconds, 2) or seconds:g} s")
