@@ -38,6 +38,13 @@ class Export:
         """The signatures that answer clients."""
         return (each for each in self.model.signatures.values() if not self._trains(each))
 
+    def row_wise(self) -> Iterator[Signature]:
+        """Those of them that a server may batch: all that the manifest does not declare otherwise."""
+        for signature in self.inference():
+            declared = self.declared(signature.name)
+            if declared is None or declared.batchable:
+                yield signature
+
     def training(self) -> Iterator[Signature]:
         """The signatures of an exported training graph."""
         return (each for each in self.model.signatures.values() if self._trains(each))

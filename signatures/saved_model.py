@@ -69,6 +69,14 @@ class TensorInfo:
     dtype: str
     shape: Shape
 
+    def without_rows(self) -> Optional[str]:
+        """Why its first axis is not the rows of a request, as the end of a sentence; None where it is free."""
+        if self.shape is None:
+            return "has an unknown rank"
+        if not self.shape:
+            return "is a scalar"
+        return None if self.shape[0] is None else f"always has {self.shape[0]} rows"
+
 
 @dataclass(frozen=True)
 class Signature:

@@ -16,6 +16,7 @@ from signatures.examples import build
 from signatures.findings import SEVERITIES
 from signatures.manifest import Data, Feature, Manifest, write
 from tests import saved_model_files
+from tests.rule_examples import cases
 from tests.saved_model_files import message, save
 
 MODULES = {module.RULE.code: module for module in changes.load()}
@@ -38,15 +39,7 @@ def versions(text: str) -> Versions:
     return Versions(build(old), build(new))
 
 
-def cases(kind: str) -> List[Any]:
-    return [
-        pytest.param(code, text, id=f"{code}-{place}")
-        for code, module in MODULES.items()
-        for place, text in enumerate(getattr(module.RULE, kind))
-    ]
-
-
-@pytest.mark.parametrize(("code", "example"), cases("bad"))
+@pytest.mark.parametrize(("code", "example"), cases(MODULES, "bad"))
 def test_bad_example_is_found_and_told(code: str, example: str) -> None:
     found = list(MODULES[code].check(versions(example)))
     assert found and {each.rule for each in found} == {code}
@@ -58,7 +51,7 @@ def test_bad_example_is_found_and_told(code: str, example: str) -> None:
         assert "{" not in each.message and "\n" not in each.message
 
 
-@pytest.mark.parametrize(("code", "example"), cases("good"))
+@pytest.mark.parametrize(("code", "example"), cases(MODULES, "good"))
 def test_good_example_is_clean(code: str, example: str) -> None:
     assert list(MODULES[code].check(versions(example))) == []
 

@@ -181,7 +181,7 @@ def test_rules_are_explained_and_listed_without_a_model() -> None:
         (("--ignore", "sig101"), "did you mean SIG101?"),
         (("--explain", "SIG1O1"), "'SIG1O1' is no rule"),
         (("--declaration", "gone.yaml"), "declaration gone.yaml cannot be read"),
-        (("--report", "gone/lint.html"), "report gone/lint.html cannot be written"),
+        (("--report", "/dev/null/lint.html"), "/dev/null/lint.html cannot be written"),
     ],
 )
 def test_wrong_flags_are_one_line_and_exit_code_2(

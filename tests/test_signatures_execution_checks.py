@@ -18,19 +18,12 @@ from signatures.execution.inputs import describe
 from signatures.execution.recipe import Recipe
 from signatures.findings import SEVERITIES
 from signatures.saved_model import Signature, TensorInfo
+from tests.rule_examples import cases
 
 MODULES = {module.RULE.code: module for module in checks.load()}
 
 
-def cases(kind: str) -> List[Any]:
-    return [
-        pytest.param(code, text, id=f"{code}-{place}")
-        for code, module in MODULES.items()
-        for place, text in enumerate(getattr(module.RULE, kind))
-    ]
-
-
-@pytest.mark.parametrize(("code", "example"), cases("bad"))
+@pytest.mark.parametrize(("code", "example"), cases(MODULES, "bad"))
 def test_bad_example_is_found_and_told(code: str, example: str) -> None:
     found = list(MODULES[code].check(build(example)))
     assert found and {each.rule for each in found} == {code}
@@ -41,12 +34,12 @@ def test_bad_example_is_found_and_told(code: str, example: str) -> None:
         assert "{" not in each.message and "\n" not in each.message
 
 
-@pytest.mark.parametrize(("code", "example"), cases("good"))
+@pytest.mark.parametrize(("code", "example"), cases(MODULES, "good"))
 def test_good_example_is_clean(code: str, example: str) -> None:
     assert list(MODULES[code].check(build(example))) == []
 
 
-@pytest.mark.parametrize(("code", "example"), cases("good"))
+@pytest.mark.parametrize(("code", "example"), cases(MODULES, "good"))
 def test_good_example_of_one_check_is_clean_for_the_others(code: str, example: str) -> None:
     """As far as it is good at all: NaN of a logarithm, a mean over the batch that is declared, are examples too."""
     allowed = {

@@ -4,38 +4,30 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, List, Tuple
 
 import pytest
 
 from signatures import rules
 from signatures.examples import build
 from signatures.findings import SEVERITIES
+from tests.rule_examples import cases
 
 MODULES = {module.RULE.code: module for module in rules.load()}
 
 
-def cases(kind: str) -> List[Any]:
-    """(code, example) of every good or bad example."""
-    found: List[Tuple[str, int, str]] = []
-    for code, module in MODULES.items():
-        found += [(code, place, text) for place, text in enumerate(getattr(module.RULE, kind))]
-    return [pytest.param(code, text, id=f"{code}-{place}") for code, place, text in found]
-
-
-@pytest.mark.parametrize(("code", "example"), cases("bad"))
+@pytest.mark.parametrize(("code", "example"), cases(MODULES, "bad"))
 def test_bad_example_is_found(code: str, example: str) -> None:
     found = list(MODULES[code].check(build(example)))
     assert [each.rule for each in found] == [code] * len(found)
     assert found
 
 
-@pytest.mark.parametrize(("code", "example"), cases("good"))
+@pytest.mark.parametrize(("code", "example"), cases(MODULES, "good"))
 def test_good_example_is_clean(code: str, example: str) -> None:
     assert list(MODULES[code].check(build(example))) == []
 
 
-@pytest.mark.parametrize(("code", "example"), cases("bad"))
+@pytest.mark.parametrize(("code", "example"), cases(MODULES, "bad"))
 def test_message_names_the_culprit_and_says_what_to_do(code: str, example: str) -> None:
     for finding in MODULES[code].check(build(example)):
         assert finding.severity in SEVERITIES

@@ -16,6 +16,7 @@ from pipeline.evaluation.plots import colour, plots
 from pipeline.evaluation.results import Evaluation
 from pipeline.evaluation.tables import Table, detail_tables, summary_sentence, summary_tables
 from pipeline.evaluation.words import in_words
+from signatures.files import write_whole
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -25,7 +26,7 @@ def save(evaluation: Evaluation, folder: Path, name: str = "evaluation") -> Tupl
     page = html(evaluation)
     data_path, page_path = folder / f"{name}.json", folder / f"{name}.html"
     evaluations.save(evaluation, data_path)
-    evaluations.write_whole(page_path, page)
+    write_whole(page_path, page)
     return data_path, page_path
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Dict, Literal, Optional, Tuple
 
@@ -13,6 +11,7 @@ from pipeline.evaluation.candidates import Draw, Sampler
 from pipeline.prepared import Part
 from pipeline.seeds import derive
 from signatures.errors import UsageError
+from signatures.files import write_whole
 
 POPULARITY = "popularity"
 """The baseline's name in every table."""
@@ -218,20 +217,3 @@ def load(path: Path) -> Evaluation:
         return Evaluation.model_validate_json(path.read_bytes())
     except (OSError, pydantic.ValidationError) as error:
         raise UsageError(f"{path} is no evaluation that can be read; run signet evaluate again") from error
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Writes beside the target, then renames, so that nobody ever reads half a file. UsageError where it cannot."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-            os.chmod(name, 0o644)
-            os.replace(name, path)
-        except BaseException:
-            os.unlink(name)
-            raise
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written ({error.strerror}); choose another folder") from error

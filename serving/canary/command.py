@@ -15,6 +15,7 @@ from serving.canary.deciding import Limits
 from serving.canary.report import Report
 from serving.canary.trial import Trial
 from serving.releases import commands
+from signatures.files import check_outputs
 
 _DEFAULT, _TRIAL = Limits(), Trial()
 
@@ -55,7 +56,7 @@ def canary(
     port: int = connecting.PORT,
 ) -> None:
     """Load a version beside the stable one, ask both the same, and decide; exit code 1 when it may not go on."""
-    reports.check(output or [])
+    check_outputs(output or [], reports.FORMS)
     limits = Limits(difference, order, overlap, slower)
     trial = Trial(live, sample, seed, seconds, limits, allow_breaking, remove)
 

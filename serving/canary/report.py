@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
@@ -13,9 +12,9 @@ from rich.table import Table
 
 from serving.canary.comparing import Compared, Latency
 from serving.canary.deciding import Criterion, Limits, passed
-from signatures.errors import UsageError
+from signatures.files import write_whole
 
-_FORMS = (".json", ".html")
+FORMS = (".json", ".html")
 
 
 @dataclass(frozen=True)
@@ -60,15 +59,6 @@ class Report:
         return {**asdict(self), "passed": self.passed, "verdict": self.verdict()}
 
 
-def check(files: List[Path]) -> None:
-    """Raises UsageError for a file whose ending names no form, or whose folder is not there; before anything else."""
-    for file in files:
-        if file.suffix not in _FORMS:
-            raise UsageError(f"output {file} has no form; end its name in {' or '.join(_FORMS)}")
-        if not file.parent.is_dir():
-            raise UsageError(f"folder {file.parent} is not there; make it, or choose another one")
-
-
 def show(report: Report, console: Console) -> None:
     """Prints the table."""
     console.print(report.told(), highlight=False)
@@ -83,15 +73,7 @@ def show(report: Report, console: Console) -> None:
 def write(report: Report, file: Path) -> None:
     """In the form that the ending names, whole or not at all. Raises UsageError when the disk refuses."""
     document = json.dumps(report.document(), indent=1, ensure_ascii=False) + "\n"
-    text = page(report) if file.suffix == ".html" else document
-    work = file.with_name(f".{file.name}.work-{os.getpid()}")
-    try:
-        work.write_text(text, encoding="utf-8")
-        os.replace(work, file)
-    except OSError as error:
-        raise UsageError(f"{file} cannot be written ({error.strerror}); choose another place") from error
-    finally:
-        work.unlink(missing_ok=True)
+    write_whole(file, page(report) if file.suffix == ".html" else document)
 
 
 def page(report: Report) -> str:

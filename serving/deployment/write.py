@@ -7,8 +7,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Dict, List, Mapping, Sequence
 
@@ -30,6 +28,7 @@ from serving.deployment.server_files import (
 )
 from serving.launch import CONFIG_NAME
 from signatures.errors import UsageError
+from signatures.files import write_whole
 
 SERVER = "server"
 KUBERNETES = "kubernetes"
@@ -48,9 +47,9 @@ def write(exports: Path, folders: Mapping[str, Path], folder: Path, mixed_precis
     here = compose.Here.of(exports, folder / SERVER)
     found = files(models, CONTAINER, _previous(folder), mixed_precision)
     found[compose.FILE] = compose.environment(models, here)
+    for path, text in found.items():
+        write_whole(folder / path, text, "name another folder")
     try:
-        for path, text in found.items():
-            _replace(folder / path, text)
         _remove_stale(folder / KUBERNETES, [folder / path for path in found])
     except OSError as error:
         raise UsageError(f"{folder} cannot be written ({error}); name another folder") from error
@@ -87,19 +86,6 @@ def _previous(folder: Path) -> str:
         return ""
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{folder} cannot be read ({error}); name another folder") from error
-
-
-def _replace(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, work = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        os.chmod(work, 0o644)  # the server is another user
-        os.replace(work, path)
-    except BaseException:
-        os.unlink(work)
-        raise
 
 
 def _remove_stale(folder: Path, fresh: Sequence[Path]) -> None:

@@ -22,6 +22,7 @@ from serving.load.report import Report
 from serving.load.sources import Sample
 from serving.requests import Request
 from signatures.errors import UsageError
+from signatures.files import check_outputs
 
 _MODEL = typer.Argument(..., help="The model's name on the server.")
 _SIGNATURES = typer.Option(None, "--signature", help="serving_default by default; may be repeated, then in turn.")
@@ -74,7 +75,7 @@ def load(
         rate, arrivals, in_flight
     )
     plan = Plan(loop, seconds, requests, warm_up, deadline, seed)
-    reports.check(output or [])
+    check_outputs(output or [], reports.FORMS)
     signatures = signature or ["serving_default"]
     given = sources.from_file(file) if file is not None else _golden(exports, model, version, signatures)
     manifests = export_folder.manifests(exports, [model])

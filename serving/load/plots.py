@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-from pathlib import Path
 from typing import Any, List
 
 import matplotlib
@@ -39,10 +38,12 @@ def svg(result: Result) -> str:
     return re.sub(r' xmlns(:\w+)?="[^"]*"', "", text)
 
 
-def write_png(result: Result, file: Path) -> None:
+def png(result: Result) -> bytes:
     """A picture on white."""
+    drawn = io.BytesIO()
     with matplotlib.rc_context({**_STYLE, "grid.color": "#dfe3e9"}):
-        _figure(result).savefig(file, format="png", dpi=130)
+        _figure(result).savefig(drawn, format="png", dpi=130)
+    return drawn.getvalue()
 
 
 def _figure(result: Result) -> Figure:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Tuple
+from typing import Callable, Dict, List, Optional, Tuple, Union
 
 from serving.load.plan import Open, Plan
 from serving.load.result import Latency, Result
 from serving.load.samples import NOT_SENT
-from signatures.errors import UsageError
+from signatures.files import write_whole
 
 _COLUMNS = (("mean", "mean"), ("p50", "p50"), ("p90", "p90"), ("p95", "p95"), ("p99", "p99"), ("p99.9", "p999"),
             ("most", "maximum"))
@@ -91,27 +90,9 @@ class Report:
         )
 
 
-def check(files: List[Path]) -> None:
-    """Raises UsageError for a file whose ending names no form, or whose folder cannot be; before the test is run."""
-    for file in files:
-        if file.suffix not in _WRITERS:
-            raise UsageError(f"output {file} has no form; end its name in {', '.join(_WRITERS)}")
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(f"folder {file.parent} cannot be made ({error.strerror}); choose another one") from error
-
-
 def write(report: Report, file: Path) -> None:
     """In the form that the file's ending names, whole or not at all. Raises UsageError when the disk refuses."""
-    work = file.with_name(f".{file.name}.work-{os.getpid()}")
-    try:
-        _WRITERS[file.suffix](report, work)
-        os.replace(work, file)
-    except OSError as error:
-        raise UsageError(f"{file} cannot be written ({error.strerror}); choose another place") from error
-    finally:
-        work.unlink(missing_ok=True)
+    write_whole(file, FORMS[file.suffix](report))
 
 
 def text(latency: Optional[Latency], field: str) -> str:
@@ -122,18 +103,11 @@ def text(latency: Optional[Latency], field: str) -> str:
     return f"{value:,.0f}" if value >= 99.95 else f"{value:#.3g}"
 
 
-def _json(report: Report, file: Path) -> None:
-    file.write_text(report.json(), encoding="utf-8")
-
-
-def _html(report: Report, file: Path) -> None:
-    file.write_text(report.page(), encoding="utf-8")
-
-
-def _png(report: Report, file: Path) -> None:
+def _png(report: Report) -> bytes:
     from serving.load import plots
 
-    plots.write_png(report.result, file)
+    return plots.png(report.result)
 
 
-_WRITERS: Dict[str, Callable[[Report, Path], None]] = {".json": _json, ".html": _html, ".png": _png}
+FORMS: Dict[str, Callable[[Report], Union[str, bytes]]] = {".json": Report.json, ".html": Report.page, ".png": _png}
+"""What a report is written as, by the ending of its file."""

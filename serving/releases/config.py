@@ -6,8 +6,6 @@ reload request, and one that starts tomorrow thus all agree.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Container, Dict, FrozenSet, Iterable, Optional
@@ -16,6 +14,7 @@ from google.protobuf import text_format
 
 from signatures import protos
 from signatures.errors import UsageError
+from signatures.files import write_whole
 
 STABLE, CANARY = "stable", "canary"
 """The labels that releases move; a client that asks for `stable` gets what was promoted, and nothing else."""
@@ -57,10 +56,8 @@ class ConfigFile:
 
     def write(self, config: Any) -> None:
         """Keeps the comments above the first line that is none. Raises UsageError when the disk refuses."""
-        try:
-            _replace(self.path, self._comments() + text_format.MessageToString(config))
-        except OSError as error:
-            raise UsageError(f"{self.path} cannot be written ({error}); give a writable --config FILE") from error
+        text = self._comments() + text_format.MessageToString(config)
+        write_whole(self.path, text, "give a writable --config FILE")
 
     def _comments(self) -> str:
         if not self.path.is_file():
@@ -119,17 +116,3 @@ def _entry(config: Any, model: str) -> Any:
 
 def _message() -> Any:
     return protos.message("tensorflow.serving.ModelServerConfig")()
-
-
-def _replace(path: Path, text: str) -> None:
-    handle, work = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(work, 0o644)  # a server in a container is another user
-        os.replace(work, path)
-    except BaseException:
-        os.unlink(work)
-        raise

@@ -27,6 +27,7 @@ from serving.tune.setting import Measured, Setting
 from serving.tune.sweep import Knobs, best, pays, sweep
 from serving.tune.trials import Trials, trials
 from signatures.errors import UsageError
+from signatures.files import check_outputs
 
 _MODEL = typer.Argument(..., help="The model; its newest export is tuned.")
 _P99 = typer.Option(50.0, "--p99", min=0.001, metavar="MS", help="What the slowest hundredth of requests may take.")
@@ -96,7 +97,7 @@ def tune(
 ) -> None:
     """Find batching parameters that answer the most rows within a p99 target, and write them into the export."""
     files = output or [Path("reports") / f"tune_{model}.html"]
-    reports.check(files)
+    check_outputs(files, reports.FORMS)
     export, pads = _export(exports, model)
     knobs = _knobs(rows, batch, timeout, threads)
     server, console = _server(), Console(stderr=True)

@@ -6,7 +6,6 @@ import base64
 import html
 import io
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Optional
@@ -15,9 +14,9 @@ from rich.console import Console
 from rich.table import Table
 
 from serving.tune.setting import Measured
-from signatures.errors import UsageError
+from signatures.files import write_whole
 
-_FORMS = (".json", ".png", ".html")
+FORMS = (".json", ".png", ".html")
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
 <style>body {{ max-width: 960px; margin: 32px auto; padding: 0 16px; font: 15px/1.5 system-ui, sans-serif; }}
@@ -54,13 +53,6 @@ class Report:
         return asdict(self)
 
 
-def check(files: List[Path]) -> None:
-    """Raises UsageError for a file whose ending names no form, before anything is measured."""
-    for file in files:
-        if file.suffix not in _FORMS:
-            raise UsageError(f"output {file} has no form; end its name in {', '.join(_FORMS)}")
-
-
 def show(report: Report, console: Console) -> None:
     """Prints the table and the verdict."""
     head, *rows = report.table()
@@ -74,18 +66,9 @@ def show(report: Report, console: Console) -> None:
 def write(report: Report, file: Path) -> None:
     """In the form that the ending names, whole or not at all. Raises UsageError when the disk refuses."""
     if file.suffix == ".json":
-        content = (json.dumps(report.document(), indent=1, ensure_ascii=False) + "\n").encode()
+        write_whole(file, json.dumps(report.document(), indent=1, ensure_ascii=False) + "\n")
     else:
-        content = picture(report) if file.suffix == ".png" else _page(report).encode()
-    work = file.with_name(f".{file.name}.work-{os.getpid()}")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        work.write_bytes(content)
-        os.replace(work, file)
-    except OSError as error:
-        raise UsageError(f"{file} cannot be written ({error.strerror}); choose another place") from error
-    finally:
-        work.unlink(missing_ok=True)
+        write_whole(file, picture(report) if file.suffix == ".png" else _page(report))
 
 
 def picture(report: Report) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Sequence
 
@@ -13,6 +12,7 @@ from serving.deployment.served import TUNED
 from serving.load import sources
 from serving.releases import golden
 from signatures.errors import UsageError
+from signatures.files import write_whole
 
 
 def warm_up(client: Client, model: str, export: Path, sizes: Sequence[int]) -> bytes:
@@ -39,13 +39,4 @@ def write(export: Path, parameters: str, warm_up_records: bytes) -> None:
     disk refuses.
     """
     for name, content in ((prediction_logs.PATH_IN_EXPORT, warm_up_records), (TUNED, parameters.encode())):
-        file = export / name
-        work = file.with_name(f".{file.name}.work-{os.getpid()}")
-        try:
-            file.parent.mkdir(exist_ok=True)
-            work.write_bytes(content)
-            os.replace(work, file)
-        except OSError as error:
-            raise UsageError(f"{file} cannot be written ({error.strerror}); make the export writable") from error
-        finally:
-            work.unlink(missing_ok=True)
+        write_whole(export / name, content, "make the export writable")

@@ -5,8 +5,6 @@ It needs no other file and no network. Names in a model are a stranger's: the te
 
 from __future__ import annotations
 
-import os
-import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,8 +15,8 @@ from markupsafe import Markup
 
 from signatures import cards
 from signatures.declaration import TRAINING_PREFIXES
-from signatures.errors import UsageError
 from signatures.export import INIT, Export
+from signatures.files import write_whole
 from signatures.findings import Finding, counted, has_errors
 from signatures.formats.text import printable
 from signatures.lint import Result
@@ -85,13 +83,7 @@ def html(sections: Sequence[str]) -> str:
 
 def write(file: Path, sections: Sequence[str]) -> None:
     """Writes the page, whole or not at all. Raises UsageError where it cannot be written."""
-    try:
-        with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.name}-") as folder:
-            part = Path(folder, "page.html")
-            part.write_text(html(sections), encoding="utf-8")
-            os.replace(part, file)
-    except OSError as error:
-        raise UsageError(f"report {file} cannot be written ({error.strerror}); give a file in a folder") from error
+    write_whole(file, html(sections), "give a file in a folder")
 
 
 def _drawn(export: Export, signature: Signature, result: Result, trains: bool) -> Drawn:

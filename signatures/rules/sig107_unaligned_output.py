@@ -10,11 +10,10 @@ Good: `[?]`, `[?, 10]`. A signature that the manifest declares as not batchable 
 
 from __future__ import annotations
 
-from typing import Iterator, Optional
+from typing import Iterator
 
 from signatures.export import Export
 from signatures.findings import Finding, Rule
-from signatures.saved_model import Shape
 
 RULE = Rule(
     code="SIG107",
@@ -48,12 +47,9 @@ RULE = Rule(
 
 def check(export: Export) -> Iterator[Finding]:
     """Finds outputs whose static shape does not begin with a free axis."""
-    for signature in export.inference():
-        declared = export.declared(signature.name)
-        if declared is not None and not declared.batchable:
-            continue
+    for signature in export.row_wise():
         for name, info in signature.outputs.items():
-            problem = _problem(info.shape)
+            problem = info.without_rows()
             if problem is not None:
                 yield RULE.finding(
                     f"output {name!r} {problem}, so its rows are not the request's; return one row per input row, "
@@ -61,11 +57,3 @@ def check(export: Export) -> Iterator[Finding]:
                     signature.name,
                     name,
                 )
-
-
-def _problem(shape: Shape) -> Optional[str]:
-    if shape is None:
-        return "has an unknown rank"
-    if not shape:
-        return "is a scalar"
-    return None if shape[0] is None else f"always has {shape[0]} rows"

@@ -12,11 +12,10 @@ not asked.
 
 from __future__ import annotations
 
-from typing import Iterator, Optional
+from typing import Iterator
 
 from signatures.export import Export
 from signatures.findings import Finding, Rule
-from signatures.saved_model import Shape
 
 RULE = Rule(
     code="SIG115",
@@ -53,13 +52,10 @@ RULE = Rule(
 
 def check(export: Export) -> Iterator[Finding]:
     """Finds inputs whose static shape does not begin with a free axis."""
-    for signature in export.inference():
-        declared = export.declared(signature.name)
-        if declared is not None and not declared.batchable:
-            continue
+    for signature in export.row_wise():
         for name, info in signature.inputs.items():
             # A sparse or ragged input is several tensors, whose rows are not on their first axes.
-            problem = _problem(info.shape) if len(info.tensors) == 1 else None
+            problem = info.without_rows() if len(info.tensors) == 1 else None
             if problem is not None:
                 yield RULE.finding(
                     f"input {name!r} {problem}, so a server cannot join requests into batches; "
@@ -67,11 +63,3 @@ def check(export: Export) -> Iterator[Finding]:
                     signature.name,
                     name,
                 )
-
-
-def _problem(shape: Shape) -> Optional[str]:
-    if shape is None:
-        return "has an unknown rank"
-    if not shape:
-        return "is a scalar"
-    return None if shape[0] is None else f"always has {shape[0]} rows"

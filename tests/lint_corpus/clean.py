@@ -19,6 +19,7 @@ from tests.lint_corpus.saving import (
     IDS,
     LISTS,
     TEXTS,
+    VECTORS,
     Graph1,
     graph,
     named,
@@ -30,7 +31,6 @@ from tests.lint_corpus.saving import (
 )
 
 HISTORY: Dict[str, tf.TensorSpec] = {"history": LISTS, "history_length": IDS}
-VECTORS = tf.TensorSpec([None, 3], tf.float32)
 
 
 def sequence_model(folder: Path) -> None:

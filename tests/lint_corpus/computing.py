@@ -12,6 +12,7 @@ from tests.lint_corpus.case import Case
 from tests.lint_corpus.saving import (
     FLOATS,
     IDS,
+    VECTORS,
     Graph1,
     edited,
     graph,
@@ -22,7 +23,6 @@ from tests.lint_corpus.saving import (
     stateful,
 )
 
-VECTORS = tf.TensorSpec([None, 3], tf.float32)
 PICTURES = tf.TensorSpec([None, 4, 4, 3], tf.float32)
 
 

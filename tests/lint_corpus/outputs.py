@@ -11,6 +11,7 @@ import tf_keras as keras
 from tests.lint_corpus.case import Case
 from tests.lint_corpus.saving import (
     FLOATS,
+    VECTORS,
     Graph1,
     edited,
     graph,
@@ -20,8 +21,6 @@ from tests.lint_corpus.saving import (
     signature,
     stateful,
 )
-
-VECTORS = tf.TensorSpec([None, 3], tf.float32)
 
 
 def doubled(price: Any) -> Any:

@@ -15,6 +15,7 @@ from tests.lint_corpus.saving import (
     FLOATS,
     IDS,
     TEXTS,
+    VECTORS,
     Graph1,
     edited,
     graph,
@@ -25,8 +26,6 @@ from tests.lint_corpus.saving import (
     signature,
     stateful,
 )
-
-VECTORS = tf.TensorSpec([None, 3], tf.float32)
 
 
 def python(price: Any) -> Any:

@@ -10,6 +10,7 @@ import tensorflow as tf
 from tests.lint_corpus.case import Build
 
 FLOATS = tf.TensorSpec([None], tf.float32)
+VECTORS = tf.TensorSpec([None, 3], tf.float32)
 IDS = tf.TensorSpec([None], tf.int64)
 TEXTS = tf.TensorSpec([None], tf.string)
 LISTS = tf.TensorSpec([None, None], tf.int64)
