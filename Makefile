@@ -7,6 +7,7 @@
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+PEERS := build/peers
 PYTHONS := $(if $(PYTHON),"$(PYTHON)",python3.12 python3.11 python3.10 python3.9 python3)
 
 model := $(if $(MODEL), --model $(MODEL))
@@ -16,10 +17,10 @@ port := $(if $(PORT), --port $(PORT))
 args := $(if $(ARGS), $(ARGS))
 exports := $(if $(MODEL),exports/$(MODEL)$(if $(VERSION),/$(VERSION)),exports)
 
-.PHONY: help setup demo prepare train evaluate export lint serve predict test check bench clean
+.PHONY: help setup demo prepare train evaluate export lint serve predict test check bench bench-peers clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 setup: $(INSTALLED) ## make .venv and install exactly what requirements.lock says
 	@echo "ready: $$($(BIN)/python --version) in .venv"
@@ -80,6 +81,17 @@ check: $(INSTALLED) ## ruff, mypy and the tests
 
 bench: $(INSTALLED) ## measure training, ranking, preparation, serving and linting
 	$(BIN)/signet bench$(args)
+
+bench-peers: $(INSTALLED) $(PEERS)/.installed ## measure beside DeepCTR and tensorflow-recommenders, in an environment of their own
+	$(BIN)/python -m tests.benchmarks.peers$(args)
+
+# The peers have the same versions of everything as we do, and no Signet.
+$(PEERS)/.installed: requirements.lock tests/benchmarks/peers/requirements.txt | $(INSTALLED)
+	$(BIN)/python -m venv --clear $(PEERS)
+	@$(PEERS)/bin/python -m pip install --quiet 'pip>=23'
+	$(PEERS)/bin/python -m pip install --quiet -r requirements.lock
+	$(PEERS)/bin/python -m pip install --quiet --no-deps -r tests/benchmarks/peers/requirements.txt
+	@touch $@
 
 clean: ## remove build products and caches; .venv, data, runs and exports stay
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

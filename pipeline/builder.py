@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, List, Tuple
+from typing import Any, List, Optional, Tuple
 
 import numpy as np
 import tensorflow as tf
@@ -20,7 +20,7 @@ from pipeline.models import registry
 from pipeline.models.specification import ModelSpec
 from pipeline.prepared import Prepared
 from pipeline.row_updates import RULES, RowUpdates
-from pipeline.schema import Schema
+from pipeline.schema import Schema, Sequence
 from pipeline.seeds import derive
 from pipeline.training_graph import TrainingGraph
 from signatures.errors import UsageError
@@ -71,8 +71,12 @@ def build(experiment: Experiment, prepared: Prepared) -> Built:
 def select(experiment: Experiment, spec: ModelSpec, schema: Schema) -> Schema:
     """The part of the schema that this experiment's model reads."""
     names = experiment.features if experiment.features is not None else schema.feature_names
-    allowed = schema.model_copy(update={"features": tuple(schema.feature(name) for name in names)})
-    selected = allowed.select(spec.select(allowed), _checked_tasks(experiment, spec, schema))
+    allowed = _with_history(
+        schema.model_copy(update={"features": tuple(schema.feature(name) for name in names)}), experiment.history_length
+    )
+    selected = allowed.select(
+        spec.select(allowed, model_config(experiment)), _checked_tasks(experiment, spec, schema)
+    )
     if "rank" in spec.signatures and not selected.columns("item"):
         raise UsageError(f"schema {schema.name!r} has no item feature, but {experiment.model} ranks items; add one")
     return selected
@@ -112,6 +116,23 @@ def seed_everything(seed: int) -> None:
     np.random.seed(drawn)
     tf.random.set_seed(drawn)
     tf.config.experimental.enable_op_determinism()
+
+
+def _with_history(schema: Schema, length: Optional[int]) -> Schema:
+    """The schema with its sequences cut to this many of the newest cells. UsageError where none is that long."""
+    if length is None:
+        return schema
+    longest = max((f.maximum_length for f in schema.features if isinstance(f, Sequence)), default=0)
+    if length > longest:
+        raise UsageError(
+            f"history_length is {length}, but the longest history of schema {schema.name!r} has {longest} cells; "
+            f"prepare the data with --maximum-history {length}, or set it lower"
+        )
+    cut = (
+        f.model_copy(update={"maximum_length": min(length, f.maximum_length)}) if isinstance(f, Sequence) else f
+        for f in schema.features
+    )
+    return schema.model_copy(update={"features": tuple(cut)})
 
 
 def _checked_tasks(experiment: Experiment, spec: ModelSpec, schema: Schema) -> Tuple[str, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional
@@ -38,8 +39,34 @@ class RunState(pydantic.BaseModel):
     epochs_since_plateau: int = 0
     learning_rate: float = 0.0
     finished: bool = False
+    wall_seconds: float = 0.0
+    """Spent on it so far, over all resumes: training, validation and checkpoints."""
+    cpu_seconds: float = 0.0
+    """Likewise, of all threads of the process."""
     history: List[Dict[str, float]] = []
     """One record an epoch."""
+
+
+class Clock:
+    """Counts onto a run's state what this process has spent since it was made, or since the last count."""
+
+    def __init__(self) -> None:
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+
+    def count(self, state: RunState) -> None:
+        wall, cpu = time.perf_counter(), time.process_time()
+        state.wall_seconds += wall - self._wall
+        state.cpu_seconds += cpu - self._cpu
+        self._wall, self._cpu = wall, cpu
+
+
+def state_of(run: Path) -> Optional[RunState]:
+    """Where the run in this folder stands, without its variables; None for one that has no checkpoint."""
+    folders = _folders(run / "checkpoints", "last")
+    try:
+        return RunState.model_validate_json((folders[-1] / _STATE).read_bytes()) if folders else None
+    except (pydantic.ValidationError, OSError) as error:
+        raise UsageError(f"checkpoint {folders[-1]} is damaged; train with --restart") from error
 
 
 class Checkpoints:

@@ -4,7 +4,6 @@ Verbs import what they need when they run: `signet lint` must not wait for Tenso
 here: on Python 3.9, typer does not find what `Annotated` holds in a postponed one.
 """
 
-import os
 import sys
 from pathlib import Path
 from typing import List, Optional
@@ -30,10 +29,17 @@ app = typer.Typer(
 Model = Annotated[str, typer.Option("--model", help="A model's name; see the README's table.")]
 Dataset = Annotated[
     Optional[str],
-    typer.Option("--dataset", help="ml-100k, ml-1m, synthetic, a name under --data, or a prepared folder."),
+    typer.Option(
+        "--dataset",
+        help="ml-100k, ml-1m, ml-100k-labels, census-income, synthetic, a name under --data, or a prepared folder.",
+    ),
 ]
 Config = Annotated[Optional[Path], typer.Option("--config", help="Experiment file; the model's own by default.")]
 Settings = Annotated[Optional[List[str]], typer.Option("--set", help="key.key=value on top of the experiment file.")]
+Baselines = Annotated[
+    Optional[List[str]],
+    typer.Option("--baseline", help="co_occurrence, logistic_regression, gradient_boosting; may be repeated."),
+]
 Restart = Annotated[bool, typer.Option("--restart", help="Throw the earlier run away.")]
 Data = Annotated[Path, typer.Option("--data", help="Folder of the prepared data sets.")]
 Runs = Annotated[Path, typer.Option("--runs", help="Folder of the training runs.")]
@@ -53,7 +59,7 @@ def prepare(
     separator: Annotated[Optional[str], typer.Option(help="Of a CSV file; a comma, or a tab in .tsv files.")] = None,
     header: Annotated[Optional[str], typer.Option(help="a,b,c: column names of a CSV file that has none.")] = None,
     missing: Annotated[Optional[List[str]], typer.Option(help="Text of a missing CSV cell; may be repeated.")] = None,
-    split: Annotated[Optional[str], typer.Option(help="leave_one_out, time, order or random.")] = None,
+    split: Annotated[Optional[str], typer.Option(help="leave_one_out, time, order, random or published.")] = None,
     validation_fraction: Annotated[
         float, typer.Option(help="Share of rows, for the splits other than leave_one_out.")
     ] = 0.1,
@@ -101,6 +107,7 @@ def train(
 @app.command()
 def evaluate(
     models: Annotated[Optional[List[str]], typer.Option("--model", help="May be repeated.")] = None,
+    baselines: Baselines = None,
     dataset: Dataset = None,
     part: Annotated[str, typer.Option(help="validation or test.")] = "test",
     negatives: Annotated[int, typer.Option(help="Others in each sampled list.")] = 200,
@@ -115,7 +122,10 @@ def evaluate(
     from pipeline.places import Places
 
     protocol = verbs.protocol(negatives=negatives, sampler=sampler, seed=seed, full_ranking=full_ranking)
-    verbs.evaluate(Places(data, runs, EXPORTS), models or ["din"], dataset, verbs.part(part), protocol)
+    asked = models or ([] if baselines else ["din"])
+    verbs.evaluate(
+        Places(data, runs, EXPORTS), asked, dataset, verbs.part(part), protocol, baselines=baselines or []
+    )
 
 
 @app.command()
@@ -123,16 +133,53 @@ def compare(
     models: Annotated[
         Optional[List[str]], typer.Option("--model", help="May be repeated; all of them by default.")
     ] = None,
+    baselines: Baselines = None,
+    base: Annotated[
+        Optional[str], typer.Option(help="The model that the others are compared with; the best one by default.")
+    ] = None,
     dataset: Dataset = None,
     data: Data = DATA,
     runs: Runs = RUNS,
 ) -> None:
-    """Train what is not trained yet, and evaluate all models in one table."""
+    """Train what is not trained yet, and evaluate all models in one table and on one page."""
     from pipeline import verbs
     from pipeline.models.registry import NAMES
     from pipeline.places import Places
 
-    verbs.compare(Places(data, runs, EXPORTS), models or list(NAMES), dataset)
+    verbs.compare(Places(data, runs, EXPORTS), models or list(NAMES), dataset, base, baselines or [])
+
+
+@app.command()
+def experiment(
+    name: Annotated[
+        Optional[str], typer.Argument(help="A model, a study, or a YAML file; all of them are listed without.")
+    ] = None,
+    seeds: Annotated[Optional[str], typer.Option(help="1,2,3: instead of the file's own.")] = None,
+    dataset: Dataset = None,
+    settings: Settings = None,
+    record: Annotated[bool, typer.Option("--record", help="Write the result into the file.")] = False,
+    restart: Restart = False,
+    data: Data = DATA,
+    runs: Runs = RUNS,
+    reports: Annotated[Path, typer.Option("--reports", help="Folder of the page and its JSON.")] = Path("reports"),
+) -> None:
+    """Reproduce an experiment over its seeds: train what is not trained, evaluate, and write one page."""
+    from pipeline.studies import library
+
+    if name is None:
+        from rich.console import Console
+
+        from pipeline.studies import show
+
+        show.listing(Console())
+        return
+    found = library.find(name)
+    from pipeline.places import Places
+    from pipeline.studies import command
+    from pipeline.studies.jobs import Choices
+
+    choices = Choices(command.seeds(seeds, found), dataset, tuple(settings or []), restart)
+    command.run(found, choices, Places(data, runs, EXPORTS), reports, record)
 
 
 @app.command()
@@ -157,6 +204,23 @@ def export(
         verbs.save_training_graph(places, model, dataset, training_graph)
         return
     verbs.export(places, model, dataset, settings or [], allow_breaking)
+
+
+@app.command()
+def similar(
+    output: Annotated[Path, typer.Option("--output", help="Parquet file to write: item, place, similar, cosine.")],
+    model: Model = "two_tower",
+    count: Annotated[int, typer.Option(help="Items for each item.")] = 20,
+    index: Annotated[str, typer.Option(help="exact, scann, or auto: exact up to 50,000 items.")] = "auto",
+    dataset: Dataset = None,
+    data: Data = DATA,
+    runs: Runs = RUNS,
+) -> None:
+    """Write the items most like each item, by the vectors of a trained model, and how many of them were found."""
+    from pipeline.places import Places
+    from pipeline.retrieval import similar_command
+
+    similar_command.run(Places(data, runs, EXPORTS), model, dataset, output, count, index)
 
 
 @app.command()
@@ -257,20 +321,3 @@ app.command("promote")(release_commands.promote)
 app.command("rollback")(release_commands.rollback)
 app.command("canary")(canary_command.canary)
 app.command("tune")(tune_command.tune)
-
-
-def main() -> None:
-    """Entry point: bad input becomes one sentence and exit code 2."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what matters comes as an exception
-    try:
-        app()
-    except UsageError as error:
-        typer.echo(f"signet: {error}", err=True)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        typer.echo("signet: interrupted", err=True)
-        sys.exit(130)
-
-
-if __name__ == "__main__":
-    main()

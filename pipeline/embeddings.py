@@ -7,7 +7,7 @@ would be slower than separate ones, so that does not exist.
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterable, List, Mapping, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Sequence, Tuple
 
 import numpy as np
 import tensorflow as tf
@@ -66,6 +66,19 @@ class EmbeddingCollection(keras.layers.Layer):
         found = tf.gather(self._table(present[0]), tf.concat(ids, axis=0))
         parts: List[tf.Tensor] = tf.split(found, [tf.size(each) for each in ids], num=len(ids))
         return {column: self._shaped(part, encoded[column]) for column, part in zip(present, parts)}
+
+    def side_by_side(self, encoded: Mapping[str, tf.Tensor], columns: Sequence[str]) -> tf.Tensor:
+        """The vectors of columns of single ids, int32 [...] each, one behind the other: float [..., columns * width].
+
+        From a fused table they come as they are to lie, so that nothing is split and put together again.
+        """
+        if not self.fused:
+            vectors = self({column: encoded[column] for column in columns})
+            return tf.concat([vectors[column] for column in columns], axis=-1)
+        first = [self._first_row[self.columns[column].name] for column in columns]
+        ids = tf.stack([encoded[column] for column in columns], axis=-1) + tf.constant(first, tf.int32)
+        found = tf.cast(tf.gather(self._table(columns[0]), ids), self.compute_dtype)
+        return tf.reshape(found, tf.concat([tf.shape(ids)[:-1], [len(columns) * self.width]], axis=0))
 
     def all_rows(self, column: str) -> tf.Tensor:
         """The whole table behind a column, float32 [rows, width]: for a softmax over every item."""

@@ -147,7 +147,10 @@ class Encoder(tf.Module):
             columns.update({side.name: side for side in feature.side_sequences})
         encoded = {f"{name}_length": tf.cast(kept, tf.int32)}
         for column, part in columns.items():
-            window, present = pick(raw[column], index, valid)
+            if isinstance(feature, Bag):  # its first cells, without a look at each place
+                window, present = raw[column][..., : feature.maximum_length], valid
+            else:
+                window, present = pick(raw[column], index, valid)
             encoded[column] = tf.where(present, self.ids(part, window), MISSING)
         if isinstance(feature, Sequence) and feature.times is not None:
             window, present = pick(raw[feature.times], index, valid)

@@ -6,8 +6,8 @@ groups at a time, so memory does not grow with the data; the features of a windo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Dict, Iterator, List, Optional, Sequence, Tuple
+from dataclasses import dataclass, replace
+from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -18,22 +18,26 @@ from pipeline.items import ItemTable, Seen
 from pipeline.models.specification import TrainingRows
 from pipeline.negatives import NegativeSampler, sampler
 from pipeline.plan import Plan
-from pipeline.prepared import EVENT_TIME, WINDOW, Part, Prepared
+from pipeline.prepared import EVENT_TIME, NEWER, Part, Prepared
 from pipeline.rows import RowGroup, Rows
 from pipeline.schema import Column, Schema
+from pipeline.schema import Sequence as SequenceFeature
 from pipeline.seeds import derive
 from pipeline.weights import Survey
 from signatures.errors import UsageError
 
+Encode = Callable[[Rows], Rows]
+"""The columns of some features to the same columns encoded, row by row; what it is handed may be emptied."""
+
 
 @dataclass(frozen=True)
 class Batch:
-    """B examples before encoding."""
+    """B examples. Columns are raw, or encoded where the examples were given what encodes them."""
 
     rows: Rows
-    """Raw columns of the B examples; where negatives are drawn, user and context columns of R <= B rows."""
+    """Columns of the B examples; where negatives are drawn, user and context columns of R <= B rows."""
     items: Optional[Rows]
-    """Where negatives are drawn: raw columns of the item and cross side [B]."""
+    """Where negatives are drawn: columns of the item and cross side [B]."""
     source: Optional[np.ndarray]
     """Where negatives are drawn: int32 [B], which of `rows` an example has its user and context from."""
     numbers: Dict[str, np.ndarray]
@@ -63,9 +67,10 @@ class Order:
 class Negatives:
     """Draws the negatives of a window."""
 
-    def __init__(self, prepared: Prepared, schema: Schema, plan: Plan) -> None:
-        self.items: ItemTable = item_tables.load(prepared)
-        _check_cross_side(schema, self.items)
+    def __init__(self, prepared: Prepared, schema: Schema, plan: Plan, encode: Encode) -> None:
+        items = item_tables.load(prepared)
+        _check_cross_side(schema, items)
+        self.items: ItemTable = replace(items, rows=encode(dict(items.rows)))
         # Whatever the part that is read: a filter made of validation or test events would leak them.
         self._seen: Seen = item_tables.seen(prepared, parts=("train",))
         self._sampler: NegativeSampler = sampler(plan.negative_sampler, plan.popularity_alpha, self.items, self._seen)
@@ -91,13 +96,26 @@ class Negatives:
 class Examples:
     """The examples of one part for one model. Raises UsageError when the data lacks what the plan needs."""
 
-    def __init__(self, prepared: Prepared, schema: Schema, rows: TrainingRows, plan: Plan, part: Part) -> None:
+    def __init__(
+        self,
+        prepared: Prepared,
+        schema: Schema,
+        rows: TrainingRows,
+        plan: Plan,
+        part: Part,
+        encode: Encode = lambda rows: rows,
+    ) -> None:
+        """`encode` is asked once for the features of each window and once for all items, not for each batch."""
         weights.check(schema, rows, plan)
+        self._encode = encode
         self.schema, self._kind, self._plan, self._part = schema, rows, plan, part
+        # As many events as the longest history, so that windows without a shift show each event as a target once.
+        sequences = [each.maximum_length for each in schema.features if isinstance(each, SequenceFeature)]
+        self._window = max(sequences, default=1)
         self._stored = row_files.column_names(row_files.files(prepared, part)[0])
         self._groups = row_files.row_groups(prepared, part)
         draws = rows == "pointwise" and prepared.facts.positives_only
-        self.negatives = Negatives(prepared, schema, plan) if draws else None
+        self.negatives = Negatives(prepared, schema, plan, encode) if draws else None
         self._survey: Survey = weights.survey(row_files.row_groups(prepared, "train"), schema, self._key_names())
         labelled = rows == "pointwise" and not draws
         self._negative_weight = weights.negative_weight(self._survey, schema) if labelled else 1.0
@@ -125,7 +143,9 @@ class Examples:
             rows = sum(group.rows for group in self._groups)
             return rows if self.negatives is None else rows * (1 + self._plan.negatives_per_positive)
         names = self._key_names()
-        return sum(len(self._chosen(row_files.read_groups([group], (), names))) for group in self._groups)
+        # Shifted windows are not as many in each epoch; this is about their mean.
+        offset = 0 if self._plan.windows == "tiled" else self._window // 2
+        return sum(len(self._chosen(row_files.read_groups([group], (), names), offset)) for group in self._groups)
 
     def batches(self, seed: int, epoch: Optional[int], skip: int = 0) -> Iterator[Batch]:
         """The batches of an epoch from the `skip`-th on: always the same for the same seed and epoch.
@@ -137,14 +157,14 @@ class Examples:
         features: Rows = {}
         for number, groups in enumerate(self._windows(seed, epoch)):
             keys = row_files.read_groups(groups, (), self._key_names())
-            chosen = self._chosen(keys)
+            chosen = self._chosen(keys, self._offset(seed, epoch))
             keys = row_files.take(keys, chosen)
             order = self._order(keys, np.random.default_rng(derive(seed, "examples", epoch, number)), epoch is not None)
             start = min(unused, order.size)
             unused -= start
             features.clear()  # before the next window is read, so that there are never two of them
             if start < order.size:
-                features.update(row_files.read_groups(groups, self.schema.columns(), at=chosen))
+                features.update(self._encode(row_files.read_groups(groups, self.schema.columns(), at=chosen)))
             while start < order.size:
                 stop = min(order.size, start + size - (carried.size if carried else 0))
                 piece = self._batch(keys, features, order, slice(start, stop))
@@ -169,21 +189,27 @@ class Examples:
         names = [part.name for part in schema.labels if part.name not in self.item_labels]
         names += [part.name for part in schema.masks]
         names += [part.name for part in schema.sample_weights if part.name in self._stored]
-        names += [WINDOW] if self._kind == "windows" else []
+        names += [NEWER] if self._kind == "windows" else []
         names += [EVENT_TIME] if self._plan.recency_half_life_days is not None else []
         names += [str(roles.user)] if self.negatives is not None else []
         names += [str(roles.item)] if self.negatives is not None or self.item_labels else []
         return tuple(dict.fromkeys(names))
 
-    def _chosen(self, keys: Rows) -> np.ndarray:
-        """Positions of the rows that this kind of training learns from."""
+    def _chosen(self, keys: Rows, offset: int = 0) -> np.ndarray:
+        """Positions of the rows that this kind of training learns from; offset: of all windows but the newest."""
         # Only the training part is tiled; of another part, every row is asked.
         if self._kind == "windows" and self._part == "train":
-            return np.flatnonzero(keys[WINDOW])
+            newer = keys[NEWER]
+            return np.flatnonzero((newer == 0) | ((newer >= 0) & (newer % self._window == offset)))
         task = weights.binary_task(self.schema)
         if self._kind == "positives" and task is not None:
             return np.flatnonzero((keys[task.label] == 1) & weights.counts(keys, task))
         return np.arange(row_files.count(keys))
+
+    def _offset(self, seed: int, epoch: Optional[int]) -> int:
+        if self._plan.windows == "tiled" or epoch is None:
+            return 0
+        return int(np.random.default_rng(derive(seed, "window offset", epoch)).integers(self._window))
 
     def _order(self, keys: Rows, generator: np.random.Generator, shuffled: bool) -> Order:
         row = np.arange(row_files.count(keys))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, Literal, Optional, Sequence, Tuple
+from typing import Any, Dict, Literal, Mapping, Optional, Sequence, Tuple
 
 import pydantic
 import yaml
@@ -14,6 +14,11 @@ from pipeline.schema import describe
 from signatures.errors import UsageError
 
 FOLDER = Path(__file__).parent / "experiments"
+STUDY_KEYS = (
+    *("title", "question", "dataset", "prepare", "seeds", "figures", "chosen_by", "baselines", "protocol", "goals"),
+    "result",
+)
+"""Of `signet experiment MODEL`, see `pipeline.studies.form`: they say what is asked, not how one run is trained."""
 
 
 class _Part(pydantic.BaseModel):
@@ -74,6 +79,27 @@ class Gates(_Part):
     """Floor of that figure on the test part."""
     above_popularity: bool = True
     """Whether the figure must also be above popularity's, where popularity has one."""
+    retrieval_recall: float = pydantic.Field(0.95, ge=0, le=1)
+    """Least share of the truly best items, 10 and 100 of them, that each retrieval signature must find."""
+
+
+class Retrieval(_Part):
+    """How the best items of all are found, for the signatures that retrieve."""
+
+    index: Literal["auto", "exact", "inverted_file"] = "auto"
+    """exact: every item is scored; inverted_file: those of the blocks that look best; auto: by the number of items."""
+    exact_items: int = pydantic.Field(100_000, ge=1)
+    """What auto searches exactly; an inverted file beyond. At 100,000 it is 3 to 4 times faster for one user, at 50,000
+    hardly."""
+    lists: Optional[int] = pydantic.Field(None, ge=1)
+    """k-means lists of the inverted file and leaves of ScaNN; the power of two next to the root of the number of items
+    unless given."""
+    probes: Optional[int] = pydantic.Field(None, ge=1)
+    """Blocks of 64 items that the inverted file scores for a user; unless given, the fewest that reach `recall`."""
+    recall: float = pydantic.Field(0.97, gt=0, le=1)
+    """Of users of the validation part, by which the number of probes is chosen. Above the gate's, as users differ."""
+    scann: bool = False
+    """Also exports `retrieve_scann`, which needs a server with ScaNN's ops."""
 
 
 class Experiment(_Part):
@@ -83,27 +109,41 @@ class Experiment(_Part):
     tasks: Tuple[str, ...] = pydantic.Field(min_length=1)
     features: Optional[Tuple[str, ...]] = None
     """The features the model may read; all of the schema unless given."""
+    history_length: Optional[int] = pydantic.Field(None, ge=1)
+    """The newest cells of every sequence that the model may read; all that were prepared unless given."""
     parameters: Dict[str, Any] = {}
     """Of the model; see the config in its file."""
     data: Plan = Plan()
     training: Training = Training()
     gates: Gates = Gates()
+    retrieval: Retrieval = Retrieval()
     seed: int = 1
 
 
-def load(model: str, path: Optional[Path] = None, overrides: Sequence[str] = ()) -> Experiment:
-    """The experiment of a model: its own file unless a path is given, with `key.key=value` overrides on top.
+def load(
+    model: str,
+    path: Optional[Path] = None,
+    overrides: Sequence[str] = (),
+    settings: Optional[Mapping[str, Any]] = None,
+) -> Experiment:
+    """The experiment of a model: its own file unless a path is given, with overrides on top.
 
+    overrides: as people write them, `key.key=value`. settings: the same as plain data, {dotted key: value}, below them.
     Raises UsageError naming the key, the value and the remedy.
     """
     registry.load(model)
     source = FOLDER / f"{model}.yaml" if path is None else path
-    content = _read(source)
+    content = {key: value for key, value in read(source).items() if key not in STUDY_KEYS}
+    if "runs" in content:
+        raise UsageError(f"{source} holds several runs, not one experiment; run: signet experiment {source.stem}")
+    for key, value in (settings or {}).items():
+        _put(content, key, value, f"set {key}")
     for override in overrides:
         _set(content, override)
     if content.setdefault("model", model) != model:
         raise UsageError(f"{source} is for model {content['model']!r}, not {model!r}; name the right file or model")
-    return parse(content, " ".join([str(source), *(f"--set {each}" for each in overrides)]))
+    said = [f"set {key}={value}" for key, value in (settings or {}).items()]
+    return parse(content, " ".join([str(source), *said, *(f"--set {each}" for each in overrides)]))
 
 
 def parse(content: Dict[str, Any], source: str) -> Experiment:
@@ -133,7 +173,8 @@ def save(experiment: Experiment, path: Path) -> None:
     path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
 
-def _read(path: Path) -> Dict[str, Any]:
+def read(path: Path) -> Dict[str, Any]:
+    """The file's content. Raises UsageError for one that is no mapping."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -147,13 +188,18 @@ def _set(content: Dict[str, Any], override: str) -> None:
     key, equals, value = override.partition("=")
     if not equals:
         raise UsageError(f"override {override!r} has no value; write key.key=value, such as training.epochs=3")
+    try:
+        parsed = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise UsageError(f"override {override!r} has a value that is no YAML; put quotes around a text") from error
+    _put(content, key, parsed, f"override {override!r}")
+
+
+def _put(content: Dict[str, Any], key: str, value: Any, what: str) -> None:
     *parents, last = key.split(".")
     here = content
     for parent in parents:
         here = here.setdefault(parent, {})
         if not isinstance(here, dict):
-            raise UsageError(f"override {override!r}: {parent!r} has no keys of its own")
-    try:
-        here[last] = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise UsageError(f"override {override!r} has a value that is no YAML; put quotes around a text") from error
+            raise UsageError(f"{what}: {parent!r} has no keys of its own")
+    here[last] = value

@@ -10,7 +10,7 @@ import tempfile
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Dict, Mapping, Optional, Tuple
+from typing import Any, Dict, Mapping, Optional, Tuple
 
 import tensorflow as tf
 
@@ -19,12 +19,15 @@ from pipeline.builder import Built
 from pipeline.gates import Candidate, check
 from pipeline.items import load as load_items
 from pipeline.prepared import Prepared
+from pipeline.retrieval import exported
 from pipeline.rows import Rows
 from signatures import manifest as manifests
 from signatures.errors import UsageError
 from signatures.manifest import Data, Feature, Gate, Manifest
 
 SERVER_IMAGE = "tensorflow/serving:2.16.1"
+SCANN_IMAGE = "google/tf-serving-scann:2.11.0"
+"""The last server published with ScaNN's ops."""
 GATED_ROWS = 64
 """Real rows that the gates ask each signature with."""
 GOLDEN_ROWS = 8
@@ -69,7 +72,8 @@ def export(built: Built, prepared: Prepared, figures: Figures, exports: Path, al
 def write_candidate(built: Built, prepared: Prepared, figures: Figures, work: Path, home: Path) -> Candidate:
     """Everything of an export but the gates' report, in the work folder."""
     items = load_items(prepared) if prepared.items.exists() else None
-    signatures = inference.signatures(built, items)
+    searched = exported.searched(built, prepared, items)
+    signatures = inference.signatures(built, items, searched.catalogues if searched else None)
     rows = requests.sample(built, prepared, GATED_ROWS)
     asked = {s.name: requests.request(s, built, rows, items) for s in signatures}
     expected = {s.name: expected_answers(built, s, asked[s.name]) for s in signatures}
@@ -77,6 +81,8 @@ def write_candidate(built: Built, prepared: Prepared, figures: Figures, work: Pa
     saved_models.save(signatures, built.encoder, folder)
     saved_models.save_training_graph(built, work / "training_graph")
     manifest = _manifest(built, prepared, figures, signatures, next_version(home))
+    retrieval = exported.measured(built, prepared, signatures, searched) if searched else {}
+    manifest = manifest.model_copy(update={"retrieval": retrieval, **_server(folder)})
     manifests.write(manifest, folder)
     warm_up.write(folder, manifest, asked)
     _write_golden(folder, built, signatures, asked)
@@ -90,7 +96,15 @@ def write_candidate(built: Built, prepared: Prepared, figures: Figures, work: Pa
         live[0] if live else None,
         figures.model,
         _floor(built, figures),
+        recall_floor=built.experiment.gates.retrieval_recall,
     )
+
+
+def _server(folder: Path) -> Dict[str, Any]:
+    """What the manifest says of the server: ops beyond the stock one's, and the image that has them."""
+    ops = saved_models.extra_ops(folder)
+    scann = any(op.startswith("Scann>") for op in ops)
+    return {"extra_ops": ops, "server_image": SCANN_IMAGE if scann else SERVER_IMAGE}
 
 
 def expected_answers(built: Built, signature: inference.InferenceSignature, rows: Rows) -> wire.Arrays:
@@ -174,7 +188,7 @@ def _manifest(
         data=Data(
             name=prepared.facts.dataset, fingerprint=prepared.facts.fingerprint, synthetic=prepared.facts.synthetic
         ),
-        code_commit=_commit(),
+        code_commit=commit(),
     )
 
 
@@ -190,7 +204,7 @@ def _write_golden(
         wire.save_json(folder / "golden" / f"{signature.name}.json", signature.name, first, answers)
 
 
-def _commit() -> str:
+def commit() -> str:
     """The commit of the code, or "unknown" where it runs outside a checkout."""
     asked = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False

@@ -13,7 +13,7 @@ from pipeline import warm_up, wire
 from pipeline.rows import Rows
 from signatures.diff import diff
 from signatures.lint import lint
-from signatures.manifest import Gate, Manifest, Signature
+from signatures.manifest import Gate, Manifest, Retrieval, Signature
 from signatures.purity import prove
 
 GENERATED_NAMES = "SIG106"
@@ -40,11 +40,14 @@ class Candidate:
     floor: Mapping[str, Tuple[float, str]]
     """By figure, what it must reach, and why."""
     allow_breaking: bool = False
+    recall_floor: float = 0.0
+    """What each signature that retrieves must find of the truly best items."""
 
 
 def check(candidate: Candidate) -> Tuple[Gate, ...]:
     """Runs every gate. The model is loaded only once lint has found it harmless."""
     gates = [lint_gate(candidate), purity_gate(candidate), diff_gate(candidate), metric_gate(candidate)]
+    gates.append(recall_gate(candidate))
     if not gates[0].passed:
         return tuple(gates)
     loaded = tf.saved_model.load(str(candidate.folder))
@@ -90,6 +93,26 @@ def metric_gate(candidate: Candidate) -> Gate:
     return _gate("metric", short, reached or "no floor was asked for")
 
 
+def recall_gate(candidate: Candidate) -> Gate:
+    """What an index leaves out is little; the parity gate shows that the served one is that which was measured."""
+    found = candidate.manifest.retrieval
+    short = [
+        f"{name}: {at} is {value:.4f}, below {candidate.recall_floor:.4f} (gates.retrieval_recall); {_remedy(how)}"
+        for name, how in found.items()
+        for at, value in how.recall.items()
+        if not value >= candidate.recall_floor
+    ]
+    reached = [f"{name} {at} {value:.4f}" for name, how in found.items() for at, value in how.recall.items()]
+    told = f"{', '.join(reached)} >= {candidate.recall_floor:.4f}" if reached else "no signature retrieves"
+    return _gate("retrieval recall", short, told)
+
+
+def _remedy(how: Retrieval) -> str:
+    if how.index == "inverted_file":
+        return f"set retrieval.probes above {how.probes}, or retrieval.index=exact"
+    return "set retrieval.scann=false" if how.index == "scann" else "an exact index should find all: this is a defect"
+
+
 def parity_gate(candidate: Candidate, loaded: Any) -> Gate:
     """Served answers are those of the model in training, in value and in the order of the ranking."""
     problems = []
@@ -126,7 +149,7 @@ def padding_gate(candidate: Candidate, loaded: Any) -> Gate:
 
 
 def rank_gate(candidate: Candidate, loaded: Any) -> Gate:
-    """`rank` gives each pair what `serving_default` gives it."""
+    """`rank`, and `rank_items` of the same candidates, give each pair what `serving_default` gives it."""
     described = candidate.manifest.signatures
     if not {"rank", "serving_default"} <= set(described):
         return Gate(name="rank", passed=True, detail="no rank signature")
@@ -135,7 +158,11 @@ def rank_gate(candidate: Candidate, loaded: Any) -> Gate:
     flat = tile(rows, described["rank"], described["serving_default"])
     pointwise = wire.call(loaded.signatures["serving_default"], described["serving_default"].inputs, flat)
     tiled = {name: scores.reshape(ranked[name].shape) for name, scores in pointwise.items()}
-    return _gate("rank", differences("rank", ranked, tiled), "rank equals serving_default on the tiled rows")
+    problems = differences("rank", ranked, tiled)
+    if "rank_items" in described:
+        by_ids = wire.call(loaded.signatures["rank_items"], described["rank_items"].inputs, rows)
+        problems += differences("rank_items", by_ids, tiled)
+    return _gate("rank", problems, "rank equals serving_default on the tiled rows")
 
 
 def warm_up_gate(candidate: Candidate, loaded: Any) -> Gate:

@@ -8,11 +8,16 @@ from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 import numpy as np
 import tensorflow as tf
 
-from pipeline import retrieval
+from pipeline import rank_items
 from pipeline.builder import Built
 from pipeline.encoding import Tensors
 from pipeline.items import ItemTable
+from pipeline.retrieval.catalogue import Catalogue, Identities, Index
+from pipeline.retrieval.choice import index_of, lists_of
+from pipeline.rows import Rows
 from pipeline.schema import Column
+from pipeline.seeds import derive
+from signatures.errors import UsageError
 from signatures.manifest import Signature, TensorInfo
 
 Function = Callable[[Mapping[str, tf.Tensor]], Tensors]
@@ -20,9 +25,11 @@ Function = Callable[[Mapping[str, tf.Tensor]], Tensors]
 _KINDS = {
     "serving_default": "score",
     "rank": "rank",
+    "rank_items": "rank",
     "user_embedding": "embedding",
     "item_embedding": "embedding",
     "retrieve": "retrieve",
+    "retrieve_scann": "retrieve",
     "next_items": "retrieve",
 }
 
@@ -53,8 +60,12 @@ class InferenceSignature:
         return Signature(inputs=self.inputs, outputs=self.outputs, kind=self.kind, batchable=self.batchable)
 
 
-def signatures(built: Built, items: Optional[ItemTable]) -> Tuple[InferenceSignature, ...]:
-    """All signatures that the model's specification names. `items` is the catalogue, where one is retrieved from."""
+def signatures(
+    built: Built, items: Optional[ItemTable], catalogues: Optional[Mapping[str, Catalogue]] = None
+) -> Tuple[InferenceSignature, ...]:
+    """All signatures that the model's specification names. `items` is the catalogue, where one is retrieved from;
+    `catalogues` are those of `catalogues_of`, where they are made already.
+    """
     makers = {
         "serving_default": _pointwise,
         "rank": _rank,
@@ -62,10 +73,11 @@ def signatures(built: Built, items: Optional[ItemTable]) -> Tuple[InferenceSigna
         "item_embedding": _item_embedding,
     }
     made = [makers[name](built) for name in built.spec.signatures if name in makers]
-    wanted = [name for name in built.spec.signatures if name not in makers]
-    if wanted and items is not None:
-        catalogue = catalogue_of(built, items)
-        made += [_top_items(built, name, catalogue) for name in wanted]
+    if items is not None:
+        if "rank" in built.spec.signatures and rank_items.item_of(built.schema) is not None:
+            made.append(_rank_items(built, items))
+        searched = catalogues_of(built, items) if catalogues is None else catalogues
+        made += [_top_items(built, name, catalogue) for name, catalogue in searched.items()]
     return tuple(made)
 
 
@@ -109,6 +121,19 @@ def _rank(built: Built) -> InferenceSignature:
     return _signature("rank", inputs, {name: _output((None, None)) for name in output_names(built)}, rank)
 
 
+def _rank_items(built: Built, items: ItemTable) -> InferenceSignature:
+    """`rank` of candidates that come as ids alone."""
+    item, held = built.schema.feature(str(built.schema.roles.item)), rank_items.HeldItems(built, items)
+    user_columns = columns_of(built, ("user", "context"))
+
+    def rank(raw: Mapping[str, tf.Tensor]) -> Tensors:
+        user = built.encoder({c.name: raw[c.name] for c in user_columns})
+        return answers(built, held.rank(user, raw[item.name]))
+
+    inputs = {**inputs_of(user_columns), **inputs_of(item.columns(), candidates=True)}
+    return _signature("rank_items", inputs, {name: _output((None, None)) for name in output_names(built)}, rank)
+
+
 def _user_embedding(built: Built) -> InferenceSignature:
     def embed(raw: Mapping[str, tf.Tensor]) -> Tensors:
         return {"embedding": tf.cast(built.model.user_embedding(built.encoder(raw)), tf.float32)}
@@ -125,7 +150,7 @@ def _item_embedding(built: Built) -> InferenceSignature:
     return _signature("item_embedding", inputs, {"embedding": _output((None, width_of(built)))}, embed)
 
 
-def _top_items(built: Built, name: str, catalogue: retrieval.Catalogue) -> InferenceSignature:
+def _top_items(built: Built, name: str, catalogue: Catalogue) -> InferenceSignature:
     """`retrieve` and, for sequence models, `next_items`, which can leave out what is in the history itself."""
     item = built.schema.feature(str(built.schema.roles.item))
     user_columns = columns_of(built, ("user", "context"))
@@ -133,10 +158,11 @@ def _top_items(built: Built, name: str, catalogue: retrieval.Catalogue) -> Infer
 
     def top(raw: Mapping[str, tf.Tensor]) -> Tensors:
         user = built.model.user_embedding(built.encoder({c.name: raw[c.name] for c in user_columns}))
-        barred = catalogue.barred(raw["exclude"], raw["exclude_length"])
+        places = catalogue.identities.places
+        barred = places(raw["exclude"], raw["exclude_length"])
         if history is not None:
-            seen = catalogue.barred(raw[history], raw[f"{history}_length"])
-            barred = tf.logical_or(barred, tf.logical_and(seen, raw["exclude_seen"][:, tf.newaxis]))
+            wanted = tf.where(raw["exclude_seen"], raw[f"{history}_length"], 0)
+            barred = tf.concat([barred, places(raw[history], wanted)], axis=1)
         ids, scores = catalogue.top(tf.cast(user, tf.float32), raw["k"], barred)
         return {item.name: ids, "score": scores}
 
@@ -150,8 +176,44 @@ def _top_items(built: Built, name: str, catalogue: retrieval.Catalogue) -> Infer
     return _signature(name, inputs, outputs, top)
 
 
-def catalogue_of(built: Built, items: ItemTable) -> retrieval.Catalogue:
-    """The vectors of every item, computed once from the trained item side."""
+def catalogues_of(
+    built: Built, items: ItemTable, vectors: Optional[np.ndarray] = None, users: Optional[np.ndarray] = None
+) -> Dict[str, Catalogue]:
+    """By the name of each signature that retrieves, what it searches; empty for a model that does not.
+
+    `vectors` are those of `item_vectors`, computed unless given. `users` [U, d], where given, decide how much of an
+    inverted file is searched. Raises UsageError for an index that cannot be made.
+    """
+    wanted, names = built.experiment.retrieval, retrieving(built)
+    if not names:
+        return {}
+    found = item_vectors(built, items) if vectors is None else vectors
+    identities = Identities(items.ids)
+    ordered = found[identities.order]
+    index = index_of(wanted, ordered, derive(built.experiment.seed, "lists"), users)
+    indexes: Dict[str, Index] = {name: index for name in names if name != "retrieve_scann"}
+    if "retrieve_scann" in names:
+        from pipeline.retrieval.scann_index import ScannIndex
+
+        indexes["retrieve_scann"] = ScannIndex(ordered, lists_of(wanted, len(ordered)))
+    return {name: Catalogue(identities, indexes[name]) for name in names}
+
+
+def retrieving(built: Built) -> Tuple[str, ...]:
+    """The signatures that search a catalogue. Raises UsageError for ScaNN where the model retrieves by no vector."""
+    names = tuple(name for name in built.spec.signatures if _KINDS[name] == "retrieve")
+    if not built.experiment.retrieval.scann:
+        return names
+    if "retrieve" not in names:
+        raise UsageError(
+            f"retrieval.scann is true, but {built.experiment.model} has no signature 'retrieve' for ScaNN to answer; "
+            "leave it out"
+        )
+    return (*names, "retrieve_scann")
+
+
+def item_vectors(built: Built, items: ItemTable) -> np.ndarray:
+    """The vectors of every item, float32 [M, d], computed once from the trained item side."""
     columns = columns_of(built, ("item", "cross"))
 
     @tf.function(autograph=False, reduce_retracing=True)
@@ -162,7 +224,15 @@ def catalogue_of(built: Built, items: ItemTable) -> retrieval.Catalogue:
     for start in range(0, len(items.ids), 4096):
         rows = items.take(np.arange(start, min(start + 4096, len(items.ids))))
         parts.append(embed({c.name: tf.constant(rows[c.name], tf_dtype(c.dtype)) for c in columns}).numpy())
-    return retrieval.Catalogue(items.ids, np.concatenate(parts))
+    return np.concatenate(parts)
+
+
+def user_vectors(built: Built, rows: Rows) -> np.ndarray:
+    """The vectors of users of raw rows, float32 [U, d]."""
+    columns = columns_of(built, ("user", "context"))
+    raw = {c.name: tf.constant(rows[c.name], tf_dtype(c.dtype)) for c in columns}
+    vectors: np.ndarray = tf.cast(built.model.user_embedding(built.encoder(raw)), tf.float32).numpy()
+    return vectors
 
 
 def _history_of(built: Built) -> str:

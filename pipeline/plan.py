@@ -20,6 +20,9 @@ class Plan(pydantic.BaseModel):
     """uniform: every unseen item equally often. popularity: in proportion to train_count ** popularity_alpha."""
     popularity_alpha: float = pydantic.Field(default=0.75, ge=0, le=2)
     """Exponent, without unit: 0 is uniform over the items of the training part, 1 their share of the events."""
+    windows: Literal["tiled", "shifted"] = "tiled"
+    """Of models that learn every position of a history. tiled: the same windows in each epoch, so that an event is
+    always seen behind as many others. shifted: but for each user's newest, they begin elsewhere in each epoch."""
     class_balance: bool = False
     """Whether negatives weigh less, so that both classes weigh the same in sum; needs a task with a sample weight."""
     recency_half_life_days: Optional[float] = pydantic.Field(default=None, gt=0)

@@ -25,8 +25,8 @@ Part = Literal["train", "validation", "test"]
 
 EVENT_TIME = "event_time"
 """Unix seconds of the row, int64; 0 where the data has no time."""
-WINDOW = "window"
-"""bool: the training rows whose histories, each with its item behind it, tile a user's past without overlap."""
+NEWER = "newer_events"
+"""int32: how many of the user's training rows that happened come after the row; -1 where no window can end with it."""
 TRAIN_COUNT = "train_count"
 """In items.parquet, int64: the item's events in the training part."""
 TITLE = "title"

@@ -44,6 +44,18 @@ def request(
     return found
 
 
+def best(signature: InferenceSignature, rows: Rows, k: int) -> Rows:
+    """The rows as requests of a retrieval signature for the best k of all items, none of them excluded."""
+    size = len(next(iter(rows.values())))
+    asked = {
+        "k": np.full(size, k, np.int32),
+        "exclude": np.zeros((size, 0), object if signature.inputs["exclude"].dtype == "string" else np.int64),
+        "exclude_length": np.zeros(size, np.int64),
+        "exclude_seen": np.zeros(size, bool),
+    }
+    return {name: asked[name] if name in asked else rows[name] for name in signature.inputs}
+
+
 def _candidates(
     signature: InferenceSignature, rows: Rows, items: Optional[ItemTable], draw: np.random.Generator, size: int, n: int
 ) -> Rows:

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, Mapping, Tuple
 
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from pipeline.batches import TrainingBatch
 from pipeline.builder import Built
 from pipeline.encoding import Encoder, Tensors
 from pipeline.inference import InferenceSignature, answers, inputs_of, tensor_spec
 from signatures.manifest import TensorInfo
+from signatures.stock_ops import in_stock_server
 
 
 class Served(tf.Module):
@@ -30,6 +32,14 @@ def save(signatures: Tuple[InferenceSignature, ...], encoder: Encoder, folder: P
     """Writes the signatures as a SavedModel. They name themselves in the file as they do on the wire."""
     traced = {signature.name: signature.trace() for signature in signatures}
     _write(encoder, traced, folder)
+
+
+def extra_ops(folder: Path) -> Tuple[str, ...]:
+    """The ops of a SavedModel that the stock server has not, sorted."""
+    graph = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes()).meta_graphs[0].graph_def
+    functions = {function.signature.name for function in graph.library.function}
+    nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
+    return tuple(sorted({node.op for node in nodes if node.op not in functions and not in_stock_server(node.op)}))
 
 
 def save_training_graph(built: Built, folder: Path) -> None:
@@ -94,4 +104,7 @@ def _labels(built: Built, raw: Mapping[str, tf.Tensor]) -> Tensors:
 
 def _write(encoder: Encoder, traced: Dict[str, Any], folder: Path) -> None:
     module = Served(encoder, tuple(traced.values()))
-    tf.saved_model.save(module, str(folder), signatures=traced)
+    # Ops of a namespace are refused unless it is named: ScaNN's are those that a signature may have.
+    tf.saved_model.save(
+        module, str(folder), signatures=traced, options=tf.saved_model.SaveOptions(namespace_whitelist=["Scann"])
+    )

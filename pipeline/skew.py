@@ -14,7 +14,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 import numpy as np
 import tensorflow as tf
 
-from pipeline import inference, training, wire
+from pipeline import inference, rank_items, training, wire
 from pipeline.builder import Built
 from pipeline.items import ItemTable
 from signatures.errors import UsageError
@@ -65,6 +65,8 @@ def check(built: Built, items: Optional[ItemTable], samples: Sequence[Sample]) -
                              f"not; it has {', '.join(sorted(functions))}")
         signature = functions[sample.signature]
         raw = _raw(sample, signature.inputs, number)
+        if items is not None and sample.signature == "rank_items":
+            raw.update(_held(built, items, sample))
         expected = _trained(built, signature, raw)
         for output, served in sample.outputs.items():
             if output in expected and served.dtype.kind == "f":
@@ -108,6 +110,13 @@ def _rows_of_candidates(built: Built, signature: Any, raw: Mapping[str, tf.Tenso
     }
     scores = inference.predictions(built, built.encoder(rows))
     return {name: tf.reshape(score, [size, count]) for name, score in scores.items()}
+
+
+def _held(built: Built, items: ItemTable, sample: Sample) -> Dict[str, tf.Tensor]:
+    """The item side that the candidates' ids stand for."""
+    columns = inference.inputs_of(built.schema.columns("item"), candidates=True)
+    ids = sample.inputs[str(built.schema.roles.item)]
+    return wire.tensors(columns, rank_items.described(built.schema, items, ids))
 
 
 def _raw(sample: Sample, inputs: Mapping[str, TensorInfo], number: int) -> Dict[str, tf.Tensor]:

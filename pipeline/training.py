@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from pipeline import experiment as experiments
 from pipeline.builder import Built, build, seed_everything
-from pipeline.checkpoints import Checkpoints, RunState, clear, writing
+from pipeline.checkpoints import Checkpoints, Clock, RunState, clear, writing
 from pipeline.dataset import steps_per_epoch, training_batches
 from pipeline.experiment import Experiment, Training
 from pipeline.prepared import Prepared
@@ -46,11 +46,12 @@ def train(
     """Trains, or goes on where the run in this folder stopped. Raises UsageError for a run of another experiment."""
     if restart and run.exists():
         shutil.rmtree(run)
+    clock = Clock()
     claim(run, experiment, prepared)
     seed_everything(experiment.seed)
     built = build(experiment, prepared)
     checkpoints = Checkpoints(run / "checkpoints", built.graph)
-    loop = _Loop(built, prepared, run, checkpoints, Console(stderr=True))
+    loop = _Loop(built, prepared, run, checkpoints, clock, Console(stderr=True))
     loop.make_variables()
     state = checkpoints.restore("last") or RunState(learning_rate=experiment.training.learning_rate)
     interrupted = False
@@ -110,6 +111,7 @@ class _Loop:
     prepared: Prepared
     run: Path
     checkpoints: Checkpoints
+    clock: Clock
     console: Console
 
     @property
@@ -168,7 +170,9 @@ class _Loop:
     def _judge(self, state: RunState, record: Dict[str, float]) -> None:
         """Counts the epoch, keeps the best, lowers the learning rate or stops."""
         state.epoch, state.batch = state.epoch + 1, 0
-        state.history.append({"epoch": float(state.epoch), **record})
+        self.clock.count(state)
+        spent = {"wall_seconds": state.wall_seconds, "cpu_seconds": state.cpu_seconds}
+        state.history.append({"epoch": float(state.epoch), **record, **spent})
         figure = record[self.training.monitor]
         if state.best is None or _better(figure, state.best, self.training.monitor):
             state.best, state.best_epoch = figure, state.epoch
@@ -221,6 +225,7 @@ class _Batches(keras.callbacks.Callback):
         self._progress.update(self._bar, completed=done)
         every = self._loop.training.checkpoint_batches
         if every is not None and done // every > (done - new) // every:
+            self._loop.clock.count(self._state)
             self._loop.checkpoints.save("last", self._state)
         if self._stop.asked:
             self.model.stop_training = True
@@ -228,6 +233,7 @@ class _Batches(keras.callbacks.Callback):
     def leave_if_asked(self) -> None:
         """Raises Interrupted, with everything so far in a checkpoint."""
         if self._stop.asked:
+            self._loop.clock.count(self._state)
             self._loop.checkpoints.save("last", self._state)
             if self._state.best is None:
                 # There was no epoch to judge yet: what there is now is the best there is.

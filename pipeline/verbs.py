@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Callable, Dict, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
 
 import pydantic
 import typer
@@ -14,12 +14,15 @@ from pipeline import experiment as experiments
 from pipeline import export as exports
 from pipeline import items as item_files
 from pipeline import training
+from pipeline.baselines import registry as baseline_files
 from pipeline.builder import Built
+from pipeline.checkpoints import state_of
+from pipeline.evaluation import cost, report
 from pipeline.evaluation import evaluate as evaluations
-from pipeline.evaluation import report
 from pipeline.evaluation import results as evaluation_files
+from pipeline.evaluation.questions import ask
 from pipeline.evaluation.results import Evaluation, Protocol
-from pipeline.evaluation.scoring import ModelScorer
+from pipeline.evaluation.scoring import ModelScorer, Scorer
 from pipeline.places import Places
 from pipeline.prepared import Part, Prepared
 from pipeline.schema import describe
@@ -52,15 +55,34 @@ def train(
 
 
 def evaluate(
-    places: Places, models: Sequence[str], dataset: Optional[str], part: Part, protocol: Protocol
+    places: Places,
+    models: Sequence[str],
+    dataset: Optional[str],
+    part: Part,
+    protocol: Protocol,
+    base: Optional[str] = None,
+    baselines: Sequence[str] = (),
 ) -> Evaluation:
-    """Evaluates trained models side by side; one table, one JSON file and one HTML page."""
+    """Evaluates trained models side by side, and by their differences from the base, the best one by default.
+
+    baselines: fitted now, and asked the same. Popularity is asked anyway, where there is an item to be popular.
+
+    One table, one JSON file and one HTML page.
+    """
     console = Console()
     prepared = places.prepared(dataset, console)
     loaded = {model: restore(places, prepared, model) for model in models}
     with console.status("evaluating") as status:
-        scorers = {model: scorer(built, prepared) for model, built in loaded.items()}
-        found = evaluations.evaluate(prepared, scorers, part, protocol, progress=status.update)
+        scorers: Dict[str, Scorer] = {}
+        for name in baselines:
+            fit = baseline_files.load(name)
+            if name != evaluation_files.POPULARITY:
+                status.update(f"fitting {name}")
+                scorers[name] = fit(prepared)
+        scorers.update({model: scorer(built, prepared) for model, built in loaded.items()})
+        found = evaluations.evaluate(prepared, scorers, part, protocol, progress=status.update, base=base)
+        status.update("measuring what the models take")
+        found = _with_cost(found, loaded, places, prepared)
     folder = places.run(prepared, models[0]) if len(models) == 1 else places.runs / prepared.folder.resolve().name
     report.print_tables(found, console)
     for path in report.save(found, folder, f"evaluation_{part}"):
@@ -68,11 +90,27 @@ def evaluate(
     return found
 
 
-def compare(places: Places, models: Sequence[str], dataset: Optional[str]) -> Evaluation:
-    """Trains the models that are not trained yet, then evaluates all of them on the same lists."""
+def compare(
+    places: Places,
+    models: Sequence[str],
+    dataset: Optional[str],
+    base: Optional[str] = None,
+    baselines: Sequence[str] = (),
+) -> Evaluation:
+    """Trains the models that are not trained yet, then evaluates all of them and the baselines on the same lists.
+
+    A run that is there is taken, and gone on with, as it was begun: by its own settings, not by the model's file.
+    """
+    for baseline in baselines:
+        baseline_files.check(baseline)
+    if base is not None and base not in (*models, *baselines, evaluation_files.POPULARITY):
+        raise UsageError(f"base {base!r} is not compared; choose popularity or one of {', '.join(models)}")
+    prepared = places.prepared(dataset, Console(stderr=True))
+    name = str(prepared.folder)
     for model in models:
-        train(places, model, dataset, None, (), restart=False)
-    return evaluate(places, models, dataset, "test", Protocol())
+        begun = places.run(prepared, model) / "experiment.yaml"
+        train(places, model, name, begun if begun.is_file() else None, (), restart=False)
+    return evaluate(places, models, name, "test", Protocol(), base, baselines)
 
 
 def protocol(negatives: int, sampler: str, seed: int, full_ranking: bool) -> Protocol:
@@ -125,11 +163,12 @@ def save_training_graph(places: Places, model: str, dataset: Optional[str], fold
 def skew(places: Places, model: str, dataset: Optional[str], manifest: Manifest, samples: Sequence[Sample]) -> None:
     """Compares served answers with the trained model's; exit code 1 where they are further apart than rounding."""
     from pipeline import skew as skews
+    from pipeline.retrieval.exported import as_exported
 
     console = Console()
     prepared = places.prepared(dataset, console)
     skews.check_age(places.run(prepared, model), manifest)
-    built = restore(places, prepared, model)
+    built = as_exported(restore(places, prepared, model), manifest)
     items = item_files.load(prepared) if prepared.items.exists() else None
     found = skews.check(built, items, samples)
     table = Table("output", "requests", "scores", "largest difference", "")
@@ -153,7 +192,7 @@ def restore(places: Places, prepared: Prepared, model: str, settings: Sequence[s
 
 def validator(built: Built, prepared: Prepared) -> Callable[[], Dict[str, float]]:
     """Figures on the validation part, by name, of the model as it is at the moment."""
-    questions = evaluations.ask(prepared, "validation", VALIDATION)
+    questions = ask(prepared, "validation", VALIDATION)
     asked = scorer(built, prepared)
     return lambda: evaluations.validate(questions, asked)
 
@@ -162,6 +201,18 @@ def scorer(built: Built, prepared: Prepared) -> ModelScorer:
     """A model as evaluation asks it."""
     items = item_files.load(prepared) if prepared.items.exists() else None
     return ModelScorer(built.encoder, built.model, items, probability=built.spec.score == "probability")
+
+
+def _with_cost(found: Evaluation, loaded: Mapping[str, Built], places: Places, prepared: Prepared) -> Evaluation:
+    """With each model's costs and how it learned."""
+    answers = dict(found.answers)
+    for model, built in loaded.items():
+        state = state_of(places.run(prepared, model))
+        more: Dict[str, Any] = {"cost": cost.of_model(built, prepared, state)}
+        if state is not None:
+            more["learning"] = cost.learning(state, built.experiment.training.monitor)
+        answers[model] = answers[model].model_copy(update=more)
+    return found.model_copy(update={"answers": answers})
 
 
 def _figures(places: Places, prepared: Prepared, model: str, built: Built, console: Console) -> exports.Figures:

@@ -48,16 +48,19 @@ def recommend(
     """The candidates, best first; a tie keeps the order of the retrieval.
 
     user: the user's and the context's features for both models; others are ignored. items: a mapping from item id to a
-    row of item features, or a pyarrow Table with the id among its columns. exclude: ids not to recommend. Raises a
-    ClientError.
+    row of item features, or a pyarrow Table with the id among its columns; not read where the ranking model holds its
+    items itself (`rank_items`). exclude: ids not to recommend. Raises a ClientError.
     """
     found = retrieve(client, user, exclude, funnel)
     if not found:
         return []
     manifest = _manifest(client, funnel.ranking)
-    signature = _signature(manifest, "rank")
-    rows = _item_rows(items, _id_name(client, funnel), [item for item, _ in found])
-    scores = client.predict(funnel.ranking, _rank_inputs(manifest, signature, user, rows), "rank").outputs
+    ids, id_name = [item for item, _ in found], _id_name(client, funnel)
+    holds_items = "rank_items" in manifest.signatures
+    name = "rank_items" if holds_items else "rank"
+    signature = _signature(manifest, name)
+    rows = [{id_name: item} for item in ids] if holds_items else _item_rows(items, id_name, ids)
+    scores = client.predict(funnel.ranking, _rank_inputs(manifest, signature, user, rows), name).outputs
     chosen = scores[_output(signature, funnel)][0]
     recommendations = [
         Recommendation(item, retrieval_score, float(score)) for (item, retrieval_score), score in zip(found, chosen)

@@ -74,6 +74,21 @@ class Data(_Part):
     synthetic: bool
 
 
+class Retrieval(_Part):
+    """How a signature finds the best of all items, and how well it does."""
+
+    index: Literal["exact", "inverted_file", "scann"]
+    items: int
+    lists: Optional[int] = None
+    """Parts that the items were clustered into, where the index does."""
+    probes: Optional[int] = None
+    """Blocks (inverted_file) or lists (scann) that are searched for one user."""
+    users: int
+    """Of the test part, that recall was measured on."""
+    recall: Dict[str, float]
+    """By `recall@k`: the share of a user's k truly best items among the first k answers, by exact search."""
+
+
 class Suppression(_Part):
     """A finding that this export is allowed to have, and why."""
 
@@ -100,6 +115,8 @@ class Manifest(_Part):
     metrics: Dict[str, float]
     data: Data
     code_commit: str
+    retrieval: Dict[str, Retrieval] = {}
+    """By the name of each signature that searches a catalogue; versions before this field have none."""
     gates: Tuple[Gate, ...] = ()
     suppressions: Tuple[Suppression, ...] = ()
 

@@ -54,8 +54,9 @@ def build(
 ) -> Any:
     """The model of this name over the features it selects, made from seed 1."""
     spec, whole = registry.load(model), schema(names)
-    selected = whole.select(spec.select(whole), tasks)
-    return spec.build(spec.config(**parameters), space(selected), selected.tasks, seed=1)
+    config = spec.config(**parameters)
+    selected = whole.select(spec.select(whole, config), tasks)
+    return spec.build(config, space(selected), selected.tasks, seed=1)
 
 
 def space(selected: Schema) -> FeatureSpace:
@@ -85,7 +86,8 @@ def cells(selected: Schema, examples: int, sides: Tuple[str, ...], candidates: T
                     random.normal(size=front + tuple(axis or 0 for axis in column.shape)), tf.float32
                 )
             elif column.name == getattr(feature, "times", None):
-                found[column.name] = tf.zeros((*front, LONGEST), tf.int64)
+                # Up to ten days apart, in no order.
+                found[column.name] = tf.constant(random.integers(0, 864_000, (*front, LONGEST)), tf.int64)
             else:
                 shape = (*front, LONGEST) if column.shape else front
                 rows = space(selected).tables[column.name].rows

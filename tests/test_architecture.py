@@ -29,7 +29,7 @@ MAY_IMPORT: Tuple[Tuple[Pattern[str], Set[str]], ...] = (
 # What must answer at once, so without TensorFlow. A name that ends in / stands for all modules of the folder.
 LIGHT = re.compile(
     r"signatures/(__init__|errors|manifest|lint\w*|diff\w*|reader|ops|protos|saved_model)\.py"
-    r"|signatures/(lint|rules|diff)/.*|pipeline/console\.py"
+    r"|signatures/(lint|rules|diff)/.*|pipeline/(console|entry)\.py"
     r"|serving/((commands|connecting|exports|requests|records|prediction_logs|logged)\.py|(client|load)/.*)"
     r"|serving/(releases|canary|tune)/.*"
 )

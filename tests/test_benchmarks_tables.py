@@ -10,7 +10,8 @@ def test_it_measures_both_ways() -> None:
     assert measured.dense_milliseconds > 0 and measured.lazy_milliseconds > 0 and measured.rounds == 2
     low, high = measured.quartiles
     assert 0 < low <= measured.ratio <= high
-    assert [len(row) for row in tables.table([measured])] == [6, 6]
+    assert [len(row) for row in tables.table([measured])] == [8, 8]
+    assert measured.lazy_cpu_milliseconds > 0 and min(measured.page_faults) >= 0
 
 
 def test_frequent_ids_are_frequent_and_all_are_inside_their_table() -> None:

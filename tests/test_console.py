@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from pipeline import console
+from pipeline import entry
 from pipeline.prepared import Prepared
 
 SCHEMA = {
@@ -45,7 +45,7 @@ def signet(*arguments: str) -> int:
     before = sys.argv
     sys.argv = ["signet", *arguments]
     try:
-        console.main()
+        entry.main()
         return 0
     except SystemExit as end:
         return int(end.code or 0)
@@ -207,8 +207,26 @@ def test_help_lists_every_verb(capsys: pytest.CaptureFixture) -> None:
         "recommend",
         "demo",
         "bench",
+        "experiment",
     ]
     assert [verb for verb in verbs if f" {verb} " not in shown] == []
+
+
+@pytest.mark.parametrize("verb", ["lint", "diff"])
+def test_the_linter_waits_for_no_other_verb(verb: str) -> None:
+    """Nothing of the server's clients, and no numbers: most of its time would be theirs."""
+    code = f"""
+import sys
+from pipeline import entry
+sys.argv = ["signet", "{verb}", "--help"]
+try:
+    entry.main()
+except SystemExit as end:
+    loaded = [name for name in ("tensorflow", "numpy", "grpc", "httpx", "serving") if name in sys.modules]
+    sys.exit(f"{{end.code}} {{loaded}}" if end.code or loaded else 0)
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.returncode == 0 and f"signet {verb}" in done.stdout, done.stderr
 
 
 def test_the_console_starts_without_tensorflow() -> None:

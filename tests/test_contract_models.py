@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
-from pipeline import inference, requests, saved_models, wire
+from pipeline import inference, rank_items, requests, saved_models, wire
 from pipeline.batches import TrainingBatch
 from pipeline.builder import Built
 from pipeline.gates import TOLERANCE, differences, tile
@@ -159,6 +159,38 @@ def test_rank_is_serving_default_on_tiled_rows(made: Built, tiny_prepared: Prepa
         by_name["serving_default"], tile(rows, by_name["rank"].described(), by_name["serving_default"].described())
     )
     assert not differences("rank", ranked, {k: v.reshape(ranked[k].shape) for k, v in tiled.items()})
+
+
+@pytest.mark.parametrize("largest_parts", [1 << 30, 0])
+def test_rank_items_is_serving_default_on_what_the_ids_stand_for(
+    made: Built, tiny_prepared: Prepared, monkeypatch: pytest.MonkeyPatch, largest_parts: int
+) -> None:
+    monkeypatch.setattr(rank_items, "LARGEST_PARTS", largest_parts)
+    items = load_items(tiny_prepared)
+    by_name = {s.name: s for s in inference.signatures(made, items)}
+    rows = requests.request(by_name["rank_items"], made, requests.sample(made, tiny_prepared, 6), items, candidates=5)
+    item = made.schema.feature(str(made.schema.roles.item))
+    unknown, missing = ("no such item", "") if item.dtype == "string" else (987654321, -1)
+    rows[item.name][1, 2], rows[item.name][2, 0] = unknown, missing
+    ranked = call(by_name["rank_items"], rows)
+    whole = {**rows, **rank_items.described(made.schema, items, rows[item.name])}
+    tiled = tile(whole, by_name["rank"].described(), by_name["serving_default"].described())
+    expected = call(by_name["serving_default"], tiled)
+    assert not differences("rank_items", ranked, {k: v.reshape(ranked[k].shape) for k, v in expected.items()})
+    assert all(np.unique(v).size > 20 for v in ranked.values())  # answers that are all the same would agree
+
+
+def test_rank_works_in_mixed_precision(made: Built, tiny_prepared: Prepared) -> None:
+    half = built_models.built(made.experiment.model, tiny_prepared, ["precision=mixed_bfloat16"])
+    items = load_items(tiny_prepared)
+    by_name = {s.name: s for s in inference.signatures(half, items)}
+    rows = requests.request(by_name["rank"], half, requests.sample(half, tiny_prepared, 3), items, candidates=4)
+    tiled = tile(rows, by_name["rank"].described(), by_name["serving_default"].described())
+    expected = call(by_name["serving_default"], tiled)
+    for name in ("rank", "rank_items"):
+        for output, scores in call(by_name[name], rows).items():
+            # 8 bits of mantissa, rounded at other places.
+            np.testing.assert_allclose(scores.reshape(-1), expected[output], rtol=0.05, atol=0.02)
 
 
 def test_swapping_candidates_swaps_scores(made: Built, tiny_prepared: Prepared) -> None:

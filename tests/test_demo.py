@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from pipeline import console, demo
+from pipeline import demo, entry
 from pipeline.places import Places
 from pipeline.prepared import Prepared
 from pipeline.recommend import met_items, recommend, user_row
@@ -29,7 +29,7 @@ def test_the_demo_ends_with_ten_films_of_both_transports(
     settings = [word for key in quick for word in ("--set", key)]
     monkeypatch.setattr(sys, "argv", ["signet", "demo", "--dataset", str(tiny_prepared.folder), *settings])
     with pytest.raises(SystemExit) as end:
-        console.main()
+        entry.main()
     shown = capsys.readouterr().out
     assert end.value.code == 0, shown
     places = re.findall(r"^│ +(\d+) +│ (.+?) +│ +(-?[\d.]+) +│ +([\d.]+) +│ +([\d.]+) +│$", shown, re.MULTILINE)

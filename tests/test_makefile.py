@@ -17,7 +17,7 @@ import typer
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGETS = ["help", "setup", "demo", "prepare", "train", "evaluate", "export", "lint", "serve", "predict"]
-TARGETS += ["test", "check", "bench", "clean"]
+TARGETS += ["test", "check", "bench", "bench-peers", "clean"]
 VARIABLES = ("MODEL", "DATASET", "VERSION", "PORT", "ARGS", "PYTHON", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")
 
 # Answers as Python does to what the Makefile asks of it; its .venv notes what it is told to install.
@@ -38,6 +38,9 @@ def project(tmp_path: Path) -> Path:
     """A copy of the files that `make` reads."""
     for name in ("Makefile", "setup.cfg", "pyproject.toml", "requirements.lock"):
         shutil.copy(ROOT / name, tmp_path / name)
+    peers = Path("tests/benchmarks/peers/requirements.txt")
+    (tmp_path / peers).parent.mkdir(parents=True)
+    shutil.copy(ROOT / peers, tmp_path / peers)
     return tmp_path
 
 
@@ -89,6 +92,7 @@ ALL = {"MODEL": "din", "DATASET": "ml-100k", "VERSION": "3", "PORT": "8501", "AR
         ("serve", ALL, "signet serve --model din --port 8501 --more 1"),
         ("predict", ALL, "signet predict din --version 3 --port 8501 --more 1"),
         ("bench", {"ARGS": "--rounds 5"}, "signet bench --rounds 5"),
+        ("bench-peers", {"ARGS": "--only lint"}, "python -m tests.benchmarks.peers --only lint"),
         ("test", {}, "python -m pytest"),
         ("test", {"ARGS": "-k encode"}, "python -m pytest -k encode"),
         ("check", {}, "ruff check ."),
@@ -106,7 +110,7 @@ def test_console_knows_what_the_makefile_says(project: Path) -> None:
     from pipeline.console import app
 
     verbs = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-    targets = [each for each in TARGETS if each not in ("help", "setup", "test", "check", "clean")]
+    targets = [each for each in TARGETS if each not in ("help", "setup", "test", "check", "bench-peers", "clean")]
     variables = [f"{name}={value}" for name, value in ALL.items() if name != "ARGS"]
     for target in targets:
         said = make(project, "-n", target, *variables).stdout

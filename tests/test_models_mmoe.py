@@ -72,6 +72,21 @@ def test_one_expert_is_a_shared_bottom() -> None:
         np.testing.assert_allclose(model(features)[task], logits, rtol=1e-4, atol=1e-4)
 
 
+def test_gates_over_one_expert_say_nothing() -> None:
+    model = mmoe(experts=1)
+    features = model_inputs.features(model, 7)
+    labels = {task: tf.constant(np.resize([1.0, 0.0, 0.0], 7), tf.float32) for task in BOTH}
+    with tf.GradientTape() as tape:
+        losses = model.losses(TrainingBatch(features, labels, {}, {}), training=False)
+        total = tf.add_n([tf.reduce_mean(loss) for loss in losses.values()])
+    gates = [v for gate in model.gates for v in gate.trainable_variables]
+    assert not any(np.any(g.numpy()) for g in tape.gradient(total, gates))
+    before = model(features)
+    for gate in model.gates:
+        gate.set_weights([w + 5.0 for w in gate.get_weights()])
+    assert all(np.array_equal(model(features)[task], before[task]) for task in BOTH)
+
+
 def test_identical_experts_are_a_shared_bottom_whatever_the_gates() -> None:
     model = mmoe()
     for expert in model.experts[1:]:

@@ -47,7 +47,7 @@ def schema(*features: Any, item: Any = "film") -> Schema:
 
 def model(whole: Any = None, items: int = ITEMS, seed: int = 1, **parameters: Any) -> SASRec:
     whole = schema() if whole is None else whole
-    selected = whole.select(SPEC.select(whole), ("next",))
+    selected = whole.select(SPEC.select(whole, SASRecConfig()), ("next",))
     table = Table("film", items + 2)
     config = SASRecConfig(**{"width": 8, "dropout": 0.0, "negatives": 1, **parameters})
     return SASRec(config, FeatureSpace(selected, {"film": table, "watched": table}), selected.tasks, seed=seed)
@@ -244,18 +244,18 @@ def test_mixed_precision_gives_finite_float32(policy: str, loss: str) -> None:
 
 
 def test_it_reads_the_history_and_the_item_and_no_more() -> None:
-    found = SPEC.select(schema())
+    found = SPEC.select(schema(), SASRecConfig())
     assert [c.name for feature in found for c in feature.columns()] == ["watched", "watched_length", "film"]
 
 
 def test_without_a_history_of_items_it_says_so() -> None:
     with pytest.raises(UsageError, match="schema 'films' has no sequence of side user with shares: film"):
-        SPEC.select(schema(ITEM))
+        SPEC.select(schema(ITEM), SASRecConfig())
 
 
 def test_without_an_item_it_says_so() -> None:
     with pytest.raises(UsageError, match="predicts the next roles.item, which is None in schema 'films'"):
-        SPEC.select(schema(item=None))
+        SPEC.select(schema(item=None), SASRecConfig())
 
 
 def test_one_item_is_not_enough() -> None:

@@ -39,7 +39,7 @@ def schema(features: Any = FEATURES, item: Any = "item_id") -> Schema:
 
 def model(seed: int = 1, **parameters: Any) -> TwoTower:
     whole = schema()
-    selected = whole.select(SPEC.select(whole), ("watched",))
+    selected = whole.select(SPEC.select(whole, TwoTowerConfig()), ("watched",))
     tables = {name: Table("item_id" if name == "history" else name, rows) for name, rows in ROWS.items()}
     config = TwoTowerConfig(**{"embedding_width": 4, "hidden_units": (8,), "output_width": 3, **parameters})
     return TwoTower(config, FeatureSpace(selected, tables), selected.tasks, seed=seed)
@@ -225,15 +225,15 @@ def test_mixed_precision_gives_finite_float32(policy: str) -> None:
 
 
 def test_features_of_the_pair_are_left_out() -> None:
-    assert [f.name for f in SPEC.select(schema())] == [f["name"] for f in FEATURES[:-1]]
+    assert [f.name for f in SPEC.select(schema(), TwoTowerConfig())] == [f["name"] for f in FEATURES[:-1]]
 
 
 def test_without_an_item_to_tell_apart_it_says_so() -> None:
     with pytest.raises(UsageError, match="roles.item, which is None and no feature of schema 'shop'"):
-        SPEC.select(schema(item=None))
+        SPEC.select(schema(item=None), TwoTowerConfig())
 
 
 def test_without_a_user_it_says_so() -> None:
     items_only = [f for f in FEATURES if f["side"] == "item"]
     with pytest.raises(UsageError, match="no user or context feature"):
-        SPEC.select(schema(items_only))
+        SPEC.select(schema(items_only), TwoTowerConfig())

@@ -139,11 +139,12 @@ def test_popular_items_are_drawn_more_often(prepared: Prepared) -> None:
     assert drawn[39] > 50 > 5 > drawn[0]
 
 
-def test_windows_are_the_marked_rows(prepared: Prepared) -> None:
+def test_windows_end_with_every_fourth_row_from_the_newest(prepared: Prepared) -> None:
     found = joined(epoch(prepared, "windows", ("next_item",)))
     events = training_folder.events()
-    marked = [(u, i) for u, i, w in zip(events["user_id"], events["item_id"], events["window"]) if w]
-    assert sorted(zip(found["user_id"] - FIRST, found["next_item"] - FIRST)) == sorted(marked)
+    ends = [(u, i) for u, i, n in zip(events["user_id"], events["item_id"], events["newer_events"]) if n % 4 == 0]
+    assert len(ends) == 5 * 2 + 10  # histories have at most 4 events
+    assert sorted(zip(found["user_id"] - FIRST, found["next_item"] - FIRST)) == sorted(ends)
     assert found["next_item"].dtype == np.int32
     np.testing.assert_array_equal(found["next_item"], found["item_id"])
 
@@ -222,6 +223,20 @@ def test_one_row_group_is_shuffled_anew_each_epoch(tmp_path: Path) -> None:
         epochs.append((items[happened].tolist(), Counter(items[~happened].tolist())))
     assert epochs[0][0] != epochs[1][0] != training_folder.events()["item_id"]
     assert epochs[0][1] != epochs[1][1]
+
+
+def test_shifted_windows_keep_the_newest_and_move_the_others(prepared: Prepared) -> None:
+    plan = PLAN.model_copy(update={"windows": "shifted"})
+    events = training_folder.events()
+    newer = {(u, i): n for u, i, n in zip(events["user_id"], events["item_id"], events["newer_events"])}
+    offsets = set()
+    for number in range(12):
+        found = joined(epoch(prepared, "windows", ("next_item",), plan, epoch=number))
+        ends = sorted(newer[u - FIRST, i - FIRST] for u, i in zip(found["user_id"], found["next_item"]))
+        offset = ends[USERS] % 4
+        assert ends == sorted(n for n in newer.values() if n == 0 or (n > 0 and n % 4 == offset))
+        offsets.add(offset)
+    assert offsets == {0, 1, 2, 3}
 
 
 @pytest.mark.parametrize(

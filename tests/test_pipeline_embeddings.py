@@ -52,6 +52,16 @@ def test_the_start_has_the_deviation_asked_for(space: FeatureSpace) -> None:
     assert not zeros.any()
 
 
+@pytest.mark.parametrize("fused", [False, True])
+def test_side_by_side_is_the_concatenation(space: FeatureSpace, fused: bool) -> None:
+    collection = EmbeddingCollection(FeatureSpace(space.schema, TABLES, fused), TABLES, 4, seed=1)
+    ids = {"user_id": tf.constant([[7, 0], [3, 49]]), "item_id": tf.constant([[1, 49], [2, 7]])}
+    vectors = collection(ids)
+    expected = tf.concat([vectors["item_id"], vectors["user_id"]], axis=-1)
+    np.testing.assert_array_equal(collection.side_by_side(ids, ["item_id", "user_id"]), expected)
+    assert np.any(vectors["item_id"][1, 1] != vectors["user_id"][0, 0])  # row 7 of two tables
+
+
 def test_the_gradient_holds_only_the_rows_of_the_batch(space: FeatureSpace) -> None:
     collection = EmbeddingCollection(space, ["item_id", "history"], 2, seed=1)
 

@@ -13,7 +13,8 @@ from pipeline import items as item_files
 from pipeline import rows as row_files
 from pipeline.evaluation import results as evaluations
 from pipeline.evaluation import scoring
-from pipeline.evaluation.evaluate import ask, evaluate, validate
+from pipeline.evaluation.evaluate import evaluate, validate
+from pipeline.evaluation.questions import ask
 from pipeline.evaluation.results import POPULARITY, Evaluation, Protocol, flat
 from pipeline.evaluation.scoring import ModelScorer
 from pipeline.prepared import Prepared

@@ -23,6 +23,7 @@ from pipeline.builder import Built
 from pipeline.export import Figures, Outcome, export, versions
 from pipeline.inference import InferenceSignature
 from pipeline.prepared import Prepared
+from pipeline.retrieval.top_k import padded
 from signatures import manifest as manifests
 from signatures.errors import UsageError
 from signatures.lint import lint
@@ -75,10 +76,10 @@ def test_a_good_model_is_published_whole(built: Built, tiny_prepared: Prepared, 
     assert outcome.version == tmp_path / "deepfm" / "1"
     files = {str(path.relative_to(outcome.version)) for path in outcome.version.rglob("*") if path.is_file()}
     assert {"saved_model.pb", "assets.extra/signet.json", "assets.extra/tf_serving_warmup_requests"} <= files
-    assert {"golden/rank.json", "golden/serving_default.json", "assets/item_id.txt"} <= files
+    assert {"golden/rank.json", "golden/rank_items.json", "golden/serving_default.json", "assets/item_id.txt"} <= files
     manifest = manifests.read(outcome.version)
     assert manifest is not None and manifest.version == 1 and manifest.data.synthetic
-    assert len(manifest.gates) == len(outcome.gates) == 9
+    assert len(manifest.gates) == len(outcome.gates) == 10
     assert {"click", "like", "next_item", "like_mask", "weight"} == set(manifest.training_only)
     assert not [finding for finding in lint(outcome.version) if finding.severity != "info"]
     assert not list(tmp_path.glob(".work-*"))
@@ -102,7 +103,8 @@ def test_nothing_of_training_is_in_the_file(two_tower: Built, tiny_prepared: Pre
     used = sum(int(np.prod(v.shape)) for v in two_tower.model.trainable_variables)
     items = len(tiny_prepared_ids(tiny_prepared))
     width = inference.width_of(two_tower)
-    assert sizes <= used + items * (width + 2) + 8  # the catalogue: ids, keys and vectors
+    # The catalogue: ids, keys and vectors, the vectors in whole blocks; for rank_items, keys and vectors again.
+    assert sizes <= used + items * 2 + padded(items) * width + items + (items + 2) * width + 8
 
 
 def tiny_prepared_ids(prepared: Prepared) -> np.ndarray:
@@ -259,6 +261,18 @@ def test_rank_refuses_another_order_than_pointwise(
 ) -> None:
     change(monkeypatch, "rank", answering(lambda raw, answers: {"score": 1.0 - answers["score"]}))
     assert "rank" in refused(export(built, tiny_prepared, GOOD, tmp_path), tmp_path / "deepfm")
+
+
+def test_rank_refuses_held_items_that_are_not_the_catalogue_s(
+    built: Built, tiny_prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One item's place is another's: consistent in itself, so only the comparison with `serving_default` sees it."""
+    change(
+        monkeypatch, "rank_items", answering(lambda raw, answers: {"score": tf.roll(answers["score"], 1, axis=1)})
+    )
+    outcome = export(built, tiny_prepared, GOOD, tmp_path)
+    assert refused(outcome, tmp_path / "deepfm") == ["rank"]
+    assert says(outcome, "rank").startswith("rank_items: output score differs")
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage that is no record"])

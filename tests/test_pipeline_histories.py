@@ -1,4 +1,4 @@
-"""Histories and windows: by hand on ten events, and against the slow and obvious way on any."""
+"""Histories and what came after: by hand on ten events, and against the slow and obvious way on any."""
 
 from __future__ import annotations
 
@@ -65,17 +65,17 @@ def test_an_event_logged_twice_is_not_its_own_past() -> None:
     assert items(rows, histories.before(events(rows), np.arange(4), 5)) == [[], [1], [1], [1, 2, 2]]
 
 
-def test_windows_go_back_from_the_last_training_row() -> None:
-    # User 0: training rows 0, 1, 2 and L = 2, so rows 2 and 0, but nothing stands before row 0.
-    # User 1: training row 5 alone, without a past. User 2: rows 8 and 9, so 9.
+def test_what_is_newer_counts_back_from_the_last_training_row() -> None:
+    # User 0: training rows 0, 1, 2, but nothing stands before row 0. User 1: training row 5 alone, without a past.
+    # User 2: rows 8 and 9, and 8 is the first.
     training = np.array([True, True, True, False, False, True, False, False, True, True])
-    assert np.flatnonzero(histories.windows(events(TEN), training, 2)).tolist() == [2, 9]
+    assert histories.newer(events(TEN), training).tolist() == [-1, 1, 0, -1, -1, -1, -1, -1, -1, 0]
 
 
 def test_windows_show_each_event_as_a_target_once() -> None:
     # 11 events, L = 4: windows end at rows 10, 6 and 2, and their targets are the 4 before and including the end.
     rows: List[Row] = [(0, i, i, True) for i in range(11)]
-    ends = np.flatnonzero(histories.windows(events(rows), np.ones(11, bool), 4))
+    ends = np.flatnonzero(histories.newer(events(rows), np.ones(11, bool)) % 4 == 0)
     assert ends.tolist() == [2, 6, 10]
     past = items(rows, histories.before(events(rows), ends, 4))
     targets = [target for cells, end in zip(past, ends.tolist()) for target in (*cells, end)[1:]]
@@ -103,11 +103,12 @@ def test_after_the_last_is_what_the_slow_way_finds(rows: List[Row], maximum: int
     assert items(rows, histories.after_last(events(rows), maximum)) == expected
 
 
-@given(any_rows, st.integers(1, 4), st.data())
-def test_windows_are_what_the_slow_way_finds(rows: List[Row], maximum: int, data: st.DataObject) -> None:
+@given(any_rows, st.data())
+def test_what_is_newer_is_what_the_slow_way_finds(rows: List[Row], data: st.DataObject) -> None:
     training = np.array(data.draw(st.lists(st.booleans(), min_size=len(rows), max_size=len(rows))), bool)
-    expected = []
+    expected = [-1] * len(rows)
     for user in {row[0] for row in rows}:
         own = [i for i, row in enumerate(rows) if row[0] == user and row[3] and training[i]]
-        expected += [i for i in own[::-1][::maximum] if i != own[0]]
-    assert np.flatnonzero(histories.windows(events(rows), training, maximum)).tolist() == sorted(expected)
+        for place, i in enumerate(own[1:], 1):
+            expected[i] = len(own) - 1 - place
+    assert histories.newer(events(rows), training).tolist() == expected

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, List, Optional
+from typing import Any, List
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from pipeline.layers.dice import EPSILON, Dice
 from pipeline.layers.dropout import Dropout
 from pipeline.layers.fields import Fields, by_side, embedded_columns, trimmed, without_side_columns
 from pipeline.layers.mlp import Mlp, SplitDense, SplitMlp, logit_layer
-from pipeline.layers.pooling import mean_pool, valid_cells, without_padding
+from pipeline.layers.pooling import mean_of_rows, mean_pool, valid_cells, without_padding
 from tests import model_inputs
 
 
@@ -39,6 +39,15 @@ def test_the_mean_is_over_the_cells_before_the_length() -> None:
 
 def test_the_mean_of_no_cells_is_zero() -> None:
     np.testing.assert_array_equal(mean_pool(tf.zeros([3, 0, 2]), tf.zeros([3], tf.int32)), np.zeros((3, 2)))
+
+
+def test_mean_of_rows_counts_what_is_before_the_length() -> None:
+    table = tf.constant([[1.0, 10.0], [2.0, 20.0], [6.0, 60.0]])
+    ids, length = tf.constant([[1, 2, 2, 0], [0, 0, 1, 2], [2, 1, 0, 2]]), tf.constant([3, 2, 0])
+    # (2 + 6 + 6) / 3; row 0 twice; nothing.
+    expected = [[14 / 3, 140 / 3], [1.0, 10.0], [0.0, 0.0]]
+    np.testing.assert_allclose(mean_of_rows(table, ids, length), expected, rtol=1e-6)
+    np.testing.assert_array_equal(mean_of_rows(table, ids[:, :0], length * 0), np.zeros((3, 2)))
 
 
 def test_columns_of_padding_only_are_cut() -> None:
@@ -195,24 +204,11 @@ def test_dice_moves_by_a_hundredth_once_it_has_seen_enough() -> None:
     assert mean == pytest.approx(0.05, rel=1e-4)
 
 
-def test_dice_leaves_padding_out_of_its_statistics() -> None:
-    s = normal(2, 4, 3)
-    valid = tf.constant([[True, True, False, False], [True, False, False, False]])
-    poisoned = tf.where(valid[..., tf.newaxis], s, 1e4)
-    layer = Dice()
-    found = layer(poisoned, valid=valid, training=True).numpy()
-    real = s.numpy()[valid.numpy()]
-    expected = dice_by_hand(real, real.mean(axis=0), real.var(axis=0), np.zeros(3))
-    np.testing.assert_allclose(found[valid.numpy()], expected, atol=1e-5)
-    np.testing.assert_allclose(layer.non_trainable_variables[0], real.mean(axis=0), atol=1e-6)
-    np.testing.assert_allclose(layer.non_trainable_variables[1], real.var(axis=0), atol=1e-6)
-
-
 def test_dice_does_not_learn_from_a_batch_without_cells() -> None:
     layer, s = Dice(), normal(5, 2)
     layer(s, training=True)
     before = [v.numpy() for v in layer.variables]
-    assert np.isfinite(layer(s, valid=tf.zeros([5], tf.bool), training=True).numpy()).all()
+    assert np.isfinite(layer(s[:0], training=True).numpy()).all()
     for old, new in zip(before, layer.variables):
         np.testing.assert_array_equal(old, new)
 
@@ -230,18 +226,34 @@ def test_dice_with_alpha_one_is_the_identity_and_with_endless_variance_a_line() 
     np.testing.assert_allclose(layer(s), s.numpy() * [0.5, 0.75], atol=1e-6)
 
 
-@pytest.mark.parametrize("valid", [None, tf.ones([8], tf.bool)])
-def test_dice_survives_units_without_variance_and_large_means(valid: Optional[tf.Tensor]) -> None:
+def test_dice_survives_units_without_variance_and_large_means() -> None:
     layer = Dice()
     s = tf.concat([tf.fill([8, 1], 3.0), 1e4 + normal(8, 1)], axis=-1)
     with tf.GradientTape() as tape:
         tape.watch(s)
-        f = layer(s, valid=valid, training=True)
+        f = layer(s, training=True)
     assert np.isfinite(tape.gradient(f, s).numpy()).all()
     # A mean of 10,000 must not swallow the variance: in one pass, float32 would lose it.
     exact = s.numpy().astype(np.float64).var(axis=0)[1]
     assert layer.non_trainable_variables[1].numpy()[1] == pytest.approx(exact, rel=1e-2)
     assert EPSILON == 1e-8
+
+
+def test_the_gradient_of_dice_is_that_of_its_formula() -> None:
+    """In training, through the statistics of the batch too, which TensorFlow finds from the formula by itself."""
+    layer, s, upstream = Dice(), 3.0 * normal(7, 4) + 1.0, normal(7, 4)
+    layer.build(s.shape)
+    (alpha,) = layer.trainable_variables
+    alpha.assign([0.0, 0.5, -0.3, 1.0])
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(s)
+        found = tf.reduce_sum(upstream * layer(s, training=True))
+        mean, variance = tf.nn.moments(s, [0])
+        p = tf.sigmoid((s - mean) / tf.sqrt(variance + 1e-8))
+        expected = tf.reduce_sum(upstream * (p * s + (1.0 - p) * alpha * s))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    for source in (s, alpha):
+        np.testing.assert_allclose(tape.gradient(found, source), tape.gradient(expected, source), rtol=1e-4, atol=1e-5)
 
 
 def test_dice_is_float32_under_mixed_precision() -> None:

@@ -83,7 +83,7 @@ def test_a_title_is_kept_where_there_is_one() -> None:
         (["user", "item", "click", "like", "shown"], {"roles": {"user": "user"}}, "column 'history' is missing"),
         (["user", "item", "click", "like"], {"roles": {}}, "column 'history' is missing"),
         (["user", "item", "history", "click", "like"], {"roles": {}}, "column 'shown' is missing"),
-        (["user"], {"labels": [{"name": "click"}, {"name": "like"}, {"name": "window"}]}, "'window' is kept for"),
+        (["user"], {"labels": [{"name": "click"}, {"name": "like"}, {"name": "newer_events"}]}, "is kept for"),
     ],
 )
 def test_what_is_nowhere_is_named(columns: List[str], changes: Dict[str, Any], message: str) -> None:

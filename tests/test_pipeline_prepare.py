@@ -102,8 +102,9 @@ def test_ten_events_by_hand(tmp_path: Path) -> None:
         ("c", 10): [],
         ("c", 11): [10],
     }
-    # L = 2: a's last training row is 12 and the second before it has no past; c's is 11.
-    assert [key for key, row in train.items() if row["window"]] == [("a", 12), ("c", 11)]
+    # a's first training row has no past, and neither have b's and c's.
+    newer = [("a", -1), ("a", 1), ("a", 0), ("b", -1), ("c", -1), ("c", 0)]
+    assert [(user, row["newer_events"]) for (user, _), row in train.items()] == newer
     last = train[("a", 12)]
     assert last == {
         "user": "a",
@@ -116,7 +117,7 @@ def test_ten_events_by_hand(tmp_path: Path) -> None:
         "click": 1.0,
         "weight": 1.0,
         "event_time": 105,
-        "window": True,
+        "newer_events": 0,
     }
 
 
@@ -158,7 +159,7 @@ def test_a_split_by_time_by_hand(tmp_path: Path) -> None:
     held_out = {r["item"]: r["history"] for r in rows(found, "validation")}
     assert held_out == {13: [11, 12], 22: [21, 20]}
     # Training now ends with item 12 for a, 20 for b and 11 for c.
-    assert {r["item"] for r in rows(found, "train") if r["window"]} == {12, 20, 11}
+    assert {r["item"] for r in rows(found, "train") if r["newer_events"] == 0} == {12, 20, 11}
 
 
 def test_the_maximum_history_can_be_chosen(tmp_path: Path) -> None:

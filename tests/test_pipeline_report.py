@@ -16,6 +16,7 @@ from rich.console import Console
 from pipeline.evaluation import report
 from pipeline.evaluation import results as evaluations
 from pipeline.evaluation.evaluate import evaluate
+from pipeline.evaluation.plots import palette
 from pipeline.evaluation.results import POPULARITY, Evaluation, Protocol
 from pipeline.evaluation.tables import Table, detail_tables, main_k, summary_sentence, summary_tables
 from pipeline.evaluation.words import in_words
@@ -106,7 +107,8 @@ def test_the_page_needs_no_other_file_and_no_network(page: str):
     assert all(target.startswith("#") for target in found.targets)
     assert {target[1:] for target in found.targets} <= set(found.ids)
     assert len(found.ids) == len(set(found.ids))
-    assert page.count("<svg") == 10  # HR, NDCG twice; ROC, ranks, scores; reliability of two tasks, and ROC of like
+    # HR, NDCG twice; ROC, ranks, scores; reliability of two tasks, and ROC of like; two ways to divide the lists.
+    assert page.count("<svg") == 12
 
 
 def test_a_name_is_shown_as_it_is_and_never_run(page: str):
@@ -227,7 +229,7 @@ def test_an_evaluation_without_ranking_has_a_page_too(evaluation: Evaluation):
     bare = evaluation.model_copy(update={"answers": answers, "lists_digest": None})
     page = report.html(bare)
     _parsed(page)
-    assert page.count("<svg") == 3  # reliability of two tasks, ROC of like
+    assert page.count("<svg") == 5  # reliability of two tasks, ROC of like; two ways to divide
     assert summary_sentence(bare).startswith("Task click: ")
     nobody = evaluation.model_copy(update={"answers": {}, "remarks": ("Nothing is ranked.",)})
     assert "Nothing is ranked." in report.html(nobody)
@@ -236,10 +238,9 @@ def test_an_evaluation_without_ranking_has_a_page_too(evaluation: Evaluation):
 
 def test_many_models_keep_apart(evaluation: Evaluation):
     many = {f"model {i}": evaluation.answers["up"] for i in range(12)}
-    from pipeline.evaluation.plots import _line
-
     wide = evaluation.model_copy(update={"answers": {POPULARITY: evaluation.answers[POPULARITY], **many}})
-    looks = {(str(_line(wide, name)["color"]), str(_line(wide, name)["linestyle"])) for name in wide.answers}
+    colours = palette(wide)
+    looks = {(str(colours.line(name)["color"]), str(colours.line(name)["linestyle"])) for name in wide.answers}
     assert len(looks) == 13
     _parsed(report.html(wide))
 

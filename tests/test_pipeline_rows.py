@@ -49,7 +49,7 @@ TRAIN: Dict[str, List[Any]] = {
     "history_time": [[], [100], [7, 8, 9]],
     "click": [1.0, 0.0, 1.0],
     "event_time": [5, 6, 7],
-    "window": [True, False, True],
+    "newer_events": [3, -1, 0],
 }
 
 
@@ -60,7 +60,7 @@ def folder(tmp_path: Path, row_group: int = 2, **changed: List[Any]) -> Prepared
 @pytest.mark.parametrize("row_group", [1, 2, 10])
 def test_cells_have_the_shapes_of_the_wire(tmp_path: Path, row_group: int) -> None:
     prepared = folder(tmp_path, row_group)
-    found = row_files.read(prepared, "train", prepared.schema.columns(), ["click", "event_time", "window"])
+    found = row_files.read(prepared, "train", prepared.schema.columns(), ["click", "event_time", "newer_events"])
     assert {name: cells.dtype.name for name, cells in found.items()} == {
         "user_id": "int64",
         "city": "object",
@@ -75,7 +75,7 @@ def test_cells_have_the_shapes_of_the_wire(tmp_path: Path, row_group: int) -> No
         "history_time": "int64",
         "click": "float32",
         "event_time": "int64",
-        "window": "bool",
+        "newer_events": "int64",
     }
     assert found["user_id"].tolist() == [1, -1, 2]
     assert found["city"].tolist() == ["Zürich", "", ""]
@@ -87,7 +87,7 @@ def test_cells_have_the_shapes_of_the_wire(tmp_path: Path, row_group: int) -> No
     assert found["history_rating"].tolist() == [[0, 0, 0], [5, 0, 0], [1, 2, 3]]
     assert found["history_time"].tolist() == [[0, 0, 0], [100, 0, 0], [7, 8, 9]]
     assert found["history_length"].tolist() == [0, 1, 3]
-    assert found["window"].tolist() == [True, False, True]
+    assert found["newer_events"].tolist() == [3, -1, 0]
 
 
 def test_lists_without_any_cell_have_width_zero(tmp_path: Path) -> None:

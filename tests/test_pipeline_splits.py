@@ -38,6 +38,15 @@ def test_a_random_split_has_its_shares_whatever_the_batches() -> None:
     assert not np.array_equal(parts, splits.at_random(np.arange(20_000), 4, (0.1, 0.2)))
 
 
+def test_what_was_set_aside_is_for_test_and_the_rest_is_drawn() -> None:
+    parts = splits.published(np.arange(20_000), 20_000, 5_000, 3, 0.2)
+    assert (parts[15_000:] == 2).all()
+    # Three standard deviations of a share of 0.2 of 15,000 are 0.0098.
+    assert np.allclose(np.bincount(parts[:15_000]) / 15_000, [0.8, 0.2], atol=0.01)
+    later = splits.published(np.arange(9_000, 20_000), 20_000, 5_000, 3, 0.2)
+    assert np.array_equal(parts[9_000:], later)
+
+
 def batches(times: List[int]) -> List[np.ndarray]:
     return [np.array(times[i : i + 7], np.int64) for i in range(0, len(times), 7)]
 

@@ -70,13 +70,24 @@ def test_it_is_the_mlp_on_the_concatenation(example: Any, softmax: bool) -> None
 
 @pytest.mark.parametrize("candidates", [1, 7])
 @pytest.mark.parametrize("softmax", [False, True])
-def test_candidates_are_pairs(example: Any, softmax: bool, candidates: int) -> None:
-    layer = attention("dice", softmax)
+@pytest.mark.parametrize("activation", ["dice", "sigmoid", "relu"])
+def test_candidates_are_pairs(example: Any, softmax: bool, candidates: int, activation: str) -> None:
+    layer = attention(activation, softmax)
     keys, length, _ = example
     queries = normal(4, candidates, WIDTH)
     found = layer((keys, length, queries)).numpy()
     for n in range(candidates):
         np.testing.assert_allclose(found[:, n], layer((keys, length, queries[:, n])), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("units", [(5,), (5, 4, 3)])
+def test_candidates_are_pairs_however_many_layers_there_are(example: Any, units: Tuple[int, ...]) -> None:
+    """The factors of the first sigmoid go into the layer behind it, which may be the last."""
+    keys, length, query = example
+    layer = TargetAttention(units, seed=1, activation="sigmoid", softmax=False)
+    expected = layer(example).numpy()
+    assert np.abs(expected).max() > 0.1
+    np.testing.assert_allclose(layer((keys, length, query[:, tf.newaxis]))[:, 0], expected, rtol=1e-5, atol=1e-6)
 
 
 def test_an_item_twice_counts_twice(example: Any) -> None:

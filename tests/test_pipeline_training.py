@@ -191,7 +191,7 @@ def test_ctrl_c_leaves_a_checkpoint_that_the_same_command_goes_on_from(tiny_prep
     command = [
         sys.executable,
         "-m",
-        "pipeline.console",
+        "pipeline.entry",
         "train",
         "--model",
         "deepfm",

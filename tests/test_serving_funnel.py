@@ -63,6 +63,8 @@ class Imitation:
         self, target: Target, arrays: Mapping[str, np.ndarray], outputs: Any, wanted: Sequence[str], seconds: float
     ) -> Answer:
         self.sent[target.signature] = arrays
+        if target.signature == "rank_items":
+            return Answer({"score": -arrays["item_id"].astype(np.float32)}, 1)
         if target.signature == "rank":
             return Answer({"score": arrays["year"], "like": -arrays["year"]}, 1)
         excluded = arrays["exclude"][0][:arrays["exclude_length"][0]].tolist()
@@ -102,6 +104,20 @@ def test_candidates_are_ranked_with_their_features() -> None:
     assert rank["history"].tolist() == [[10, 30]] and rank["history_length"].tolist() == [2]
     assert rank["genres_length"].tolist() == [[2, 0]]
     assert imitation.sent["retrieve"]["k"].tolist() == [5]
+
+
+def test_model_that_holds_its_items_is_asked_by_ids_alone() -> None:
+    held = ranking()
+    features = ("user_id", "history", "history_length", "item_id")
+    inputs = {name: held.signatures["rank"].inputs[name] for name in features}
+    by_ids = Signature(inputs=inputs, outputs={"score": info("float32", 2, "output")}, kind="rank")
+    held = held.model_copy(update={"signatures": {**held.signatures, "rank_items": by_ids}})
+    imitation = Imitation()
+    # No table of items is needed, and the imitation prefers small ids.
+    found = recommend(Client(imitation, {"two_tower": retrieval(), "din": held}), USER, {}, exclude=[10])
+    assert found == [Recommendation(20, 1.0, -20.0), Recommendation(30, 0.5, -30.0)]
+    assert "rank" not in imitation.sent and set(imitation.sent["rank_items"]) == set(inputs)
+    assert imitation.sent["rank_items"]["item_id"].tolist() == [[20, 30]]
 
 
 def test_items_from_a_table_and_string_ids() -> None:

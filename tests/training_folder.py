@@ -57,7 +57,7 @@ def genres(item: int) -> List[str]:
     return [f"genre {i}" for i in range(item % 3)]
 
 
-def row(user: int, past: List[int], item: int, time: int) -> Dict[str, Any]:
+def row(user: int, past: List[int], item: int, time: int, newer: int = -1) -> Dict[str, Any]:
     return {
         "user_id": user,
         "city": "odd" if user % 2 else "even",
@@ -72,7 +72,7 @@ def row(user: int, past: List[int], item: int, time: int) -> Dict[str, Any]:
         "like": float(item % 2),
         "like_mask": 1.0,
         "event_time": time,
-        "window": len(past) % 4 == 3,
+        "newer_events": newer if past else -1,
     }
 
 
@@ -80,7 +80,7 @@ def events() -> Dict[str, List[Any]]:
     rows = []
     for user in range(USERS):
         met = list(range(ITEMS)) if user == USERS - 1 else [user * 3 + i for i in range(EVENTS)]
-        rows += [row(user, met[:i], item, DAY * i) for i, item in enumerate(met)]
+        rows += [row(user, met[:i], item, DAY * i, len(met) - 1 - i) for i, item in enumerate(met)]
     return columns(rows)
 
 

@@ -65,6 +65,15 @@ def gauc(labels: np.ndarray, scores: np.ndarray, groups: np.ndarray) -> Gauc:
     if not len(labels):
         return Gauc(float("nan"), 0, 0)
     _, group = np.unique(groups, return_inverse=True)
+    areas, rows = group_areas(labels, scores, group)
+    both = ~np.isnan(areas)
+    if not both.any():
+        return Gauc(float("nan"), 0, len(rows))
+    return Gauc(float(np.average(areas[both], weights=rows[both])), int(both.sum()), int((~both).sum()))
+
+
+def group_areas(labels: np.ndarray, scores: np.ndarray, group: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """AUC of each group, float64 [G], NaN where it has one class only, and its rows, int64 [G]; group [n] is 0..G-1."""
     scores = _answered(scores)
     order = np.lexsort((scores, group))
     group, scores, positive = group[order], scores[order], labels[order] > 0
@@ -75,11 +84,8 @@ def gauc(labels: np.ndarray, scores: np.ndarray, groups: np.ndarray) -> Gauc:
     above = np.zeros(len(rows), np.int64)
     np.add.at(above, group[positive], twice[positive])
     pairs = positives * (rows - positives)
-    both = pairs > 0
-    if not both.any():
-        return Gauc(float("nan"), 0, len(rows))
-    areas = (above[both] - positives[both] * (positives[both] + 1)) / (2 * pairs[both])
-    return Gauc(float(np.average(areas, weights=rows[both])), int(both.sum()), int((~both).sum()))
+    with np.errstate(invalid="ignore"):
+        return (above - positives * (positives + 1)) / np.where(pairs > 0, 2.0 * pairs, np.nan), rows
 
 
 def roc(labels: np.ndarray, scores: np.ndarray, points: int = 200) -> Tuple[np.ndarray, np.ndarray]:
@@ -97,9 +103,15 @@ def roc(labels: np.ndarray, scores: np.ndarray, points: int = 200) -> Tuple[np.n
 
 
 def log_loss(labels: np.ndarray, logits: np.ndarray) -> float:
-    """Mean of -[y log s(z) + (1-y) log(1 - s(z))], float64, exact for saturated logits; NaN for no rows or a NaN."""
+    """Mean of `log_losses`; NaN for no rows or a NaN."""
+    return float(np.mean(log_losses(labels, logits))) if len(labels) else float("nan")
+
+
+def log_losses(labels: np.ndarray, logits: np.ndarray) -> np.ndarray:
+    """-[y log s(z) + (1-y) log(1 - s(z))], float64 [n], exact for saturated logits."""
     z, y = logits.astype(np.float64), labels.astype(np.float64)
-    return float(np.mean(np.logaddexp(0.0, z) - y * z)) if len(z) else float("nan")
+    losses: np.ndarray = np.logaddexp(0.0, z) - y * z
+    return losses
 
 
 def probabilities(logits: np.ndarray) -> np.ndarray:

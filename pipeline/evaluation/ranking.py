@@ -73,9 +73,21 @@ def sampled_ranking(found: SampledScores, protocol: Protocol) -> Ranking:
     )
 
 
-def full_ranking(
-    scorer: Scorer, positives: Positives, items: ItemTable, before: Seen, protocol: Protocol
-) -> Ranking:
+@dataclass(frozen=True)
+class FullRanks:
+    """Where the positives stand among all items; arrays of [n]."""
+
+    ranks: np.ndarray
+    areas: np.ndarray
+    """AUC of each list; NaN for one without others."""
+    lengths: np.ndarray
+    groups: np.ndarray
+    """int64: the user of each list."""
+    unanswered: int
+    seconds: float
+
+
+def rank_everything(scorer: Scorer, positives: Positives, items: ItemTable, before: Seen) -> FullRanks:
     """Each positive among all items but those in `before`."""
     start = time.perf_counter()
     count, size = len(positives.items), len(items.ids)
@@ -91,13 +103,21 @@ def full_ranking(
         areas.append(standing.areas)
         lengths.append(standing.others + 1)
         unanswered += int((np.isnan(scores) & listed).sum())
-    area = np.concatenate(areas)
-    known = ~np.isnan(area)
-    mean = float(area[known].mean()) if known.any() else float("nan")
+    seconds = time.perf_counter() - start
+    return FullRanks(
+        np.concatenate(ranks), np.concatenate(areas), np.concatenate(lengths), groups_of(positives.users), unanswered,
+        seconds,
+    )
+
+
+def full_ranking(found: FullRanks, protocol: Protocol) -> Ranking:
+    """All figures and curves of the full ranking."""
+    known = ~np.isnan(found.areas)
+    mean = float(found.areas[known].mean()) if known.any() else float("nan")
     gauc = metrics.Gauc(mean, int(known.sum()), int((~known).sum()))
     return _ranking(
-        np.concatenate(ranks), np.concatenate(lengths), protocol, auc=None, gauc=gauc, roc=None, scores=None,
-        unanswered=unanswered, seconds=time.perf_counter() - start,
+        found.ranks, found.lengths, protocol, auc=None, gauc=gauc, roc=None, scores=None,
+        unanswered=found.unanswered, seconds=found.seconds,
     )
 
 
@@ -143,14 +163,10 @@ def _ranking(
 def _at(ranks: np.ndarray, k: int) -> At:
     hits, gains = metrics.hit_rate(ranks, k), metrics.ndcg(ranks, k)
     return At(
-        k=k, hr=float(hits.mean()), hr_error=_error(hits), ndcg=float(gains.mean()), ndcg_error=_error(gains),
+        k=k, hr=float(hits.mean()), ndcg=float(gains.mean()),
         mrr=float(metrics.reciprocal_rank(ranks, k).mean()), precision=float(metrics.precision(ranks, k).mean()),
         recall=float(hits.mean()),
     )
-
-
-def _error(values: np.ndarray) -> float:
-    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
 
 
 def _rank_histogram(ranks: np.ndarray, longest: int) -> Histogram:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Dict, Tuple
+from typing import Any, Dict, Iterable, List, Optional, Tuple
 
 import jinja2
 from markupsafe import Markup
@@ -12,7 +12,11 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from pipeline.evaluation import results as evaluations
-from pipeline.evaluation.plots import colour, plots
+from pipeline.evaluation.aspect_tables import cost_table, difference_table, slice_figure, slice_tables
+from pipeline.evaluation.aspects import Learning
+from pipeline.evaluation.curves import Point, by_slicing, learning_plots, slice_plot
+from pipeline.evaluation.drawing import Palette, Plot
+from pipeline.evaluation.plots import palette, plots
 from pipeline.evaluation.results import Evaluation
 from pipeline.evaluation.tables import Table, detail_tables, summary_sentence, summary_tables
 from pipeline.evaluation.words import in_words
@@ -32,22 +36,59 @@ def save(evaluation: Evaluation, folder: Path, name: str = "evaluation") -> Tupl
 
 def html(evaluation: Evaluation) -> str:
     """The whole page, styles and drawings inside."""
+    colours = palette(evaluation)
+    costs = [(name, answer.cost) for name, answer in evaluation.answers.items() if answer.cost is not None]
+    return render(
+        "evaluation.html",
+        {
+            "evaluation": evaluation,
+            "sentence": summary_sentence(evaluation),
+            "summary": summary_tables(evaluation),
+            "details": detail_tables(evaluation),
+            "differences": difference_table(evaluation),
+            "plots": inlined(plots(evaluation, colours)),
+            "learning": inlined(learning_plots(_learned(evaluation), colours)),
+            "slices": slice_tables(evaluation),
+            "slice_plots": inlined(_slice_plots(evaluation, colours)),
+            "costs": cost_table(costs),
+            "words": in_words(evaluation),
+            "colours": {name: colours.colour(name) for name in evaluation.answers},
+            "protocol": _protocol_fields(evaluation),
+        },
+    )
+
+
+def render(template: str, values: Dict[str, Any]) -> str:
+    """A template of the folder with these values; names in them are shown, never run."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    drawn = [(plot, Markup(plot.svg)) for plot in plots(evaluation)]  # made here, not by whoever names a model
-    return environment.get_template("evaluation.html").render(
-        evaluation=evaluation,
-        sentence=summary_sentence(evaluation),
-        summary=summary_tables(evaluation),
-        details=detail_tables(evaluation),
-        plots=drawn,
-        words=in_words(evaluation),
-        colours={name: colour(evaluation, name) for name in evaluation.answers},
-        protocol=_protocol_fields(evaluation),
-    )
+    return environment.get_template(template).render(values).lstrip()
+
+
+def inlined(drawn: Iterable[Plot]) -> List[Tuple[Plot, Markup]]:
+    """Drawings to stand in the page as they are: they are made here, not by whoever names a model."""
+    return [(plot, Markup(plot.svg)) for plot in drawn]
+
+
+def _learned(evaluation: Evaluation) -> Dict[str, List[Learning]]:
+    known = ((name, answer.learning) for name, answer in evaluation.answers.items())
+    return {name: [learning] for name, learning in known if learning is not None}
+
+
+def _slice_plots(evaluation: Evaluation, colours: Palette) -> List[Plot]:
+    figure, found = slice_figure(evaluation), []
+    pairs = [(each.by, each.name) for answer in evaluation.answers.values() for each in answer.slices]
+    for by, names in by_slicing(pairs).items():
+        values: Dict[str, List[Optional[Point]]] = {}
+        for model, answer in evaluation.answers.items():
+            own = {e.name: e for e in answer.slices if e.by == by and figure in e.figures}
+            points = {n: Point(e.figures[figure], e.intervals.get(figure)) for n, e in own.items()}
+            values[model] = [points.get(name) for name in names]
+        found.append(slice_plot(f"{figure} by {by}", names, figure, values, colours))
+    return found
 
 
 def print_tables(evaluation: Evaluation, console: Console) -> None:

@@ -7,6 +7,7 @@ from typing import Dict, Literal, Optional, Tuple
 
 import pydantic
 
+from pipeline.evaluation.aspects import Cost, Difference, Ends, Learning, Slice
 from pipeline.evaluation.candidates import Draw, Sampler
 from pipeline.prepared import Part
 from pipeline.seeds import derive
@@ -39,6 +40,13 @@ class Protocol(_Part):
     rows: int = pydantic.Field(default=100_000, ge=1)
     """At most so many rows of the part, evenly spaced."""
     seed: int = 1
+    resamples: int = pydantic.Field(default=1000, ge=0)
+    """Of the users, for the intervals; 0 for none."""
+
+    @property
+    def main_k(self) -> int:
+        """The k that short tables and summaries speak of: 10 where it is asked for, else the middle one."""
+        return 10 if 10 in self.ks else self.ks[len(self.ks) // 2]
 
     @pydantic.field_validator("ks")
     @classmethod
@@ -61,10 +69,7 @@ class At(_Part):
 
     k: int
     hr: float
-    hr_error: float
-    """Standard error of the mean."""
     ndcg: float
-    ndcg_error: float
     mrr: float
     precision: float
     recall: float
@@ -160,6 +165,11 @@ class Answer(_Part):
     sampled: Optional[Ranking] = None
     full: Optional[Ranking] = None
     tasks: Dict[str, TaskFigures] = {}
+    intervals: Dict[str, Ends] = {}
+    """By the names of `flat`."""
+    slices: Tuple[Slice, ...] = ()
+    cost: Optional[Cost] = None
+    learning: Optional[Learning] = None
 
 
 class Evaluation(_Part):
@@ -182,6 +192,10 @@ class Evaluation(_Part):
     questions: Dict[str, TaskQuestion]
     answers: Dict[str, Answer]
     """By model, in the order asked; popularity first where there is an item to be popular."""
+    base: Optional[str] = None
+    """The model that the others are compared with."""
+    differences: Dict[str, Dict[str, Difference]] = {}
+    """Of each other model less the base, by the names of `flat`."""
 
 
 _AT_K = ("hr", "ndcg", "mrr", "precision", "recall")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Callable, List, Optional, Sequence, Tuple
+from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from pipeline.evaluation.aspects import Ends
 from pipeline.evaluation.results import Answer, Evaluation, Ranking, TaskFigures
 
 CONSTANT = "constant"
@@ -14,8 +15,8 @@ CONSTANT = "constant"
 @dataclass(frozen=True)
 class Cell:
     text: str
-    error: str = ""
-    """± one standard error, where there is one."""
+    range: str = ""
+    """The ends of its interval, where there is one."""
     best: bool = False
     """The best of its column, constants and popularity included."""
 
@@ -39,20 +40,25 @@ class _Column:
     """The best has the smallest; None where none is best."""
     only_if_any: bool = False
     """Left out where it is 0 for all."""
-    error: Optional[Callable[..., Optional[float]]] = None
+    figure: str = ""
+    """Its name in `Answer.intervals`, behind the table's own prefix."""
 
 
 def main_k(evaluation: Evaluation) -> int:
     """The k that the short table and the summary speak of: 10 where it was asked for, else the middle one."""
-    ks = evaluation.protocol.ks
-    return 10 if 10 in ks else ks[len(ks) // 2]
+    return evaluation.protocol.main_k
 
 
 def summary_tables(evaluation: Evaluation) -> List[Table]:
     """The tables that a person reads first: sampled lists, full ranking, one per task."""
     k = main_k(evaluation)
     tables = [
-        _table(_ranked_title(title, ranked), ranked, _summary_columns(k, pooled=which == "sampled"))
+        _table(
+            _ranked_title(title, ranked),
+            ranked,
+            _summary_columns(k, pooled=which == "sampled"),
+            _intervals(evaluation, "" if which == "sampled" else "full/"),
+        )
         for which, title in _KINDS
         for ranked in [_ranked(evaluation, which)]
         if ranked
@@ -68,7 +74,8 @@ def detail_tables(evaluation: Evaluation) -> List[Table]:
         for name, field in (("HR = recall", "hr"), ("NDCG", "ndcg"), ("MRR", "mrr"), ("precision", "precision")):
             if ranked:
                 columns = [_at_column(f"@{k}", k, field) for k in evaluation.protocol.ks]
-                tables.append(_table(f"{title}: {name} at k", ranked, columns))
+                ends = _intervals(evaluation, "" if which == "sampled" else "full/")
+                tables.append(_table(f"{title}: {name} at k", ranked, columns, ends))
     return tables
 
 
@@ -87,11 +94,11 @@ def _ranked_title(title: str, ranked: Sequence[Tuple[str, Ranking]]) -> str:
 
 
 def _summary_columns(k: int, *, pooled: bool) -> List[_Column]:
-    first = [_Column("AUC", lambda r: r.auc, distance=_high)] if pooled else []
+    first = [_Column("AUC", lambda r: r.auc, distance=_high, figure="auc")] if pooled else []
     return first + [
-        _Column("GAUC" if pooled else "mean AUC", lambda r: r.gauc, distance=_high),
-        _at_column(f"HR@{k}", k, "hr", error="hr_error"),
-        _at_column(f"NDCG@{k}", k, "ndcg", error="ndcg_error"),
+        _Column("GAUC" if pooled else "mean AUC", lambda r: r.gauc, distance=_high, figure="gauc"),
+        _at_column(f"HR@{k}", k, "hr"),
+        _at_column(f"NDCG@{k}", k, "ndcg"),
         _at_column(f"MRR@{k}", k, "mrr"),
         _at_column(f"precision@{k}", k, "precision"),
         _at_column(f"recall@{k}", k, "recall"),
@@ -101,19 +108,14 @@ def _summary_columns(k: int, *, pooled: bool) -> List[_Column]:
     ]
 
 
-def _at_column(title: str, k: int, field: str, error: Optional[str] = None) -> _Column:
-    return _Column(
-        title,
-        lambda ranking: getattr(ranking.at_k(k), field),
-        distance=_high,
-        error=None if error is None else (lambda ranking: getattr(ranking.at_k(k), error or "")),
-    )
+def _at_column(title: str, k: int, field: str) -> _Column:
+    return _Column(title, lambda ranking: getattr(ranking.at_k(k), field), distance=_high, figure=f"{field}@{k}")
 
 
 _TASK_COLUMNS = (
-    _Column("AUC", lambda f: f.auc, distance=lambda v: -v),
-    _Column("GAUC", lambda f: f.gauc, distance=lambda v: -v),
-    _Column("log loss", lambda f: f.log_loss, distance=lambda v: v),
+    _Column("AUC", lambda f: f.auc, distance=lambda v: -v, figure="auc"),
+    _Column("GAUC", lambda f: f.gauc, distance=lambda v: -v, figure="gauc"),
+    _Column("log loss", lambda f: f.log_loss, distance=lambda v: v, figure="log_loss"),
     _Column("expected / observed", lambda f: f.calibration, "{:.3f}", lambda v: abs(v - 1.0)),
     _Column("calibration error", lambda f: f.calibration_error, distance=lambda v: v),
     _Column("NaN", lambda f: f.unanswered, "{:,}", only_if_any=True),
@@ -132,21 +134,41 @@ def _task_table(evaluation: Evaluation, task: str) -> Table:
         )
         lines.insert(0, (f"{CONSTANT} {question.base_rate:.3f}", constant))
     counts = f": {lines[0][1].positives:,} positives in {lines[0][1].rows:,} rows" if lines else ""
-    return _table(f"Task {task}{counts}", lines, _TASK_COLUMNS)
+    return _table(f"Task {task}{counts}", lines, _TASK_COLUMNS, _intervals(evaluation, f"{task}/"))
 
 
-def _table(title: str, lines: Sequence[Tuple[str, object]], columns: Sequence[_Column]) -> Table:
+def _table(
+    title: str,
+    lines: Sequence[Tuple[str, object]],
+    columns: Sequence[_Column],
+    intervals: Optional[Mapping[str, Mapping[str, Ends]]] = None,
+) -> Table:
+    """intervals: by name of the line and figure of the column."""
     columns = [c for c in columns if not c.only_if_any or any(c.value(figures) for _, figures in lines)]
     values = [[column.value(figures) for column in columns] for _, figures in lines]
     best = [_best(column, [row[i] for row in values]) for i, column in enumerate(columns)]
     rows = []
-    for (name, figures), own in zip(lines, values):
+    for (name, _), own in zip(lines, values):
+        ends = (intervals or {}).get(name, {})
         cells = tuple(
-            Cell(_text(column, value), _error(column, figures), value is not None and value == best[i])
+            Cell(_text(column, value), span(ends.get(column.figure)), value is not None and value == best[i])
             for i, (column, value) in enumerate(zip(columns, own))
         )
         rows.append((name, cells))
     return Table(title, tuple(column.title for column in columns), tuple(rows))
+
+
+def _intervals(evaluation: Evaluation, prefix: str) -> Dict[str, Dict[str, Ends]]:
+    """By model and by the figure's name without the prefix."""
+    return {
+        model: {name[len(prefix) :]: ends for name, ends in answer.intervals.items() if name.startswith(prefix)}
+        for model, answer in evaluation.answers.items()
+    }
+
+
+def span(ends: Optional[Ends], form: str = "{:.3f}") -> str:
+    """An interval in words; nothing where there is none."""
+    return "" if ends is None else f"{form.format(ends[0])} to {form.format(ends[1])}"
 
 
 def _best(column: _Column, values: Sequence[Optional[float]]) -> Optional[float]:
@@ -158,11 +180,6 @@ def _best(column: _Column, values: Sequence[Optional[float]]) -> Optional[float]
 
 def _text(column: _Column, value: Optional[float]) -> str:
     return "–" if value is None else column.form.format(value)
-
-
-def _error(column: _Column, figures: object) -> str:
-    error = column.error(figures) if column.error is not None else None
-    return "" if error is None else f"± {error:.3f}"
 
 
 def _high(value: float) -> float:

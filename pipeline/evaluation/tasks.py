@@ -37,15 +37,21 @@ class Labelled:
 
 
 @dataclass(frozen=True)
-class _Predicted:
+class Predicted:
     """Labels, logits and groups of one task, [n] each."""
 
     labels: np.ndarray
     logits: np.ndarray
     groups: Optional[np.ndarray]
+    """int64: the user of each row; None where the data names none."""
+
+    @property
+    def units(self) -> np.ndarray:
+        """[n] int64, 0..U-1: the users, or the rows themselves where nobody knows whose they are."""
+        return np.arange(len(self.labels)) if self.groups is None else groups_of(self.groups)
 
 
-def drawn_figures(predictor: Predictor, drawn: Drawn) -> Dict[str, TaskFigures]:
+def drawn_predictions(predictor: Predictor, drawn: Drawn) -> Dict[str, Predicted]:
     """By task that the predictor answers."""
     lists, users = drawn.lists, drawn.positives.users
     logits = predictor.logits(take(drawn.positives.rows, lists.rows), lists.positions)
@@ -53,13 +59,13 @@ def drawn_figures(predictor: Predictor, drawn: Drawn) -> Dict[str, TaskFigures]:
     labels[:, 0] = 1
     groups = np.repeat(groups_of(users[lists.rows]), lists.positions.shape[1])
     return {
-        task.name: _figures(_Predicted(labels.ravel(), logits[task.name].ravel(), groups), predictor.probability)
+        task.name: Predicted(labels.ravel(), logits[task.name].ravel(), groups)
         for task in drawn.tasks
         if task.name in logits
     }
 
 
-def labelled_figures(predictor: Predictor, labelled: Labelled) -> Dict[str, TaskFigures]:
+def labelled_predictions(predictor: Predictor, labelled: Labelled) -> Dict[str, Predicted]:
     """By task that the predictor answers, over the rows that the task's mask lets count."""
     logits = predictor.predict(labelled.rows)
     found = {}
@@ -69,7 +75,7 @@ def labelled_figures(predictor: Predictor, labelled: Labelled) -> Dict[str, Task
         counts = rows_that_count(labelled.rows, task)
         groups = None if labelled.groups is None else labelled.groups[counts]
         labels = (labelled.rows[task.label][counts] > 0).astype(np.int8)
-        found[task.name] = _figures(_Predicted(labels, logits[task.name][counts], groups), predictor.probability)
+        found[task.name] = Predicted(labels, logits[task.name][counts], groups)
     return found
 
 
@@ -87,7 +93,8 @@ def question(labels: np.ndarray, base_rate: float, *, drawn_negatives: bool) -> 
     return TaskQuestion(drawn_negatives=drawn_negatives, base_rate=defined(base_rate), base_log_loss=loss)
 
 
-def _figures(predicted: _Predicted, probability: bool) -> TaskFigures:
+def figures(predicted: Predicted, probability: bool) -> TaskFigures:
+    """Every figure; those of probabilities only where the logits are meant as such."""
     labels, logits = predicted.labels, predicted.logits
     gauc = metrics.Gauc(float("nan"), 0, 0)
     if predicted.groups is not None:

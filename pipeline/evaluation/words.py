@@ -31,7 +31,12 @@ def in_words(evaluation: Evaluation) -> List[str]:
             "Rank of a positive: 1 + the others that score at least as much, so ties count "
             f"{protocol.ties}; NaN ranks last."
         )
-        words.append("With one positive a list, recall@k is HR@k and precision@k is HR@k / k. ± is one standard error.")
+        words.append("With one positive a list, recall@k is HR@k and precision@k is HR@k / k.")
+    if any(answer.intervals for answer in answers):
+        words.append(
+            f"A range holds the middle 95 % of what {protocol.resamples:,} resamples of the users give (percentile "
+            "bootstrap; of the rows, where nobody knows whose they are). All models are drawn with the same users."
+        )
     words += [f"Task {task}: {_question(question, protocol)}" for task, question in evaluation.questions.items()]
     return words + list(evaluation.remarks)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Literal, Optional
+from typing import Any, Dict, Literal
 
 import tensorflow as tf
 import tf_keras as keras
@@ -35,8 +35,8 @@ class Activation(keras.layers.Layer):
         learned: Dict[str, Any] = {"prelu": Prelu, "dice": Dice}
         self._function: Any = learned[name]() if name in learned else keras.activations.get(name)
 
-    def call(self, s: tf.Tensor, valid: Optional[tf.Tensor] = None, training: bool = False) -> tf.Tensor:
-        """s [..., units]; valid bool [...]: the cells that count in batch statistics (Dice only), else all do."""
+    def call(self, s: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """s [..., units]; with Dice, every cell counts in the statistics of the batch."""
         if isinstance(self._function, Dice):
-            return self._function(s, valid=valid, training=training)
+            return self._function(s, training=training)
         return self._function(s)

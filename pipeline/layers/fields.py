@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Tuple, TypeVar
+from typing import Any, Callable, Dict, List, Mapping, Tuple, TypeVar
 
 import tensorflow as tf
 import tf_keras as keras
 
+from pipeline.embeddings import EmbeddingCollection
 from pipeline.encoding import FeatureSpace, Tensors
-from pipeline.layers.pooling import mean_pool, without_padding
+from pipeline.layers.pooling import mean_of_rows, mean_pool, without_padding
 from pipeline.schema import Bag, Dense, Numeric, Schema, Sequence
 from pipeline.seeds import derive
 
 USER_SIDES = ("user", "context")
 ITEM_SIDES = ("item", "cross")
+
+SMALL_TABLE = 64
+"""Rows up to which the mean of a bag is made of counts, not of gathered vectors."""
 
 Value = TypeVar("Value")
 
@@ -31,7 +35,7 @@ class Fields(keras.layers.Layer):
         leave_out: Tuple[str, ...] = (),
     ) -> None:
         super().__init__(name=f"fields_{width}")
-        self.space = space
+        self.space, self.width = space, width
         self._features = tuple(f for f in space.schema.features if f.name not in leave_out)
         self._scales: Dict[str, tf.Variable] = {}
         for feature in self._features:
@@ -50,6 +54,28 @@ class Fields(keras.layers.Layer):
         vectors, encoded = inputs
         present = [f for f in self._features if f.name in encoded]
         return {feature.name: self._field(feature, vectors, encoded) for feature in present}
+
+    @property
+    def features(self) -> Tuple[Any, ...]:
+        """Those that have a field, in the schema's order."""
+        return self._features
+
+    def scales(self, names: List[str]) -> tf.Tensor:
+        """The vectors that these numbers scale, float [n, D]."""
+        return tf.cast(tf.concat([self._scales[name] for name in names], axis=0), self.compute_dtype)
+
+    def served(self, embeddings: EmbeddingCollection, encoded: Tensors) -> Dict[str, tf.Tensor]:
+        """As a call with the vectors of all columns, in less time: features [M, ...], no gradient."""
+        small = {
+            f.name: f for f in self._features
+            if isinstance(f, Bag) and f.name in encoded and embeddings.columns[f.name].rows <= SMALL_TABLE
+        }
+        rest = {name: cells for name, cells in encoded.items() if name not in small}
+        found = self((embeddings(rest), rest))
+        for name in small:
+            mean = mean_of_rows(embeddings.all_rows(name), encoded[name], encoded[f"{name}_length"])
+            found[name] = tf.cast(mean, embeddings.compute_dtype)
+        return {f.name: found[f.name] for f in self._features if f.name in found}
 
     def _field(self, feature: Any, vectors: Mapping[str, tf.Tensor], encoded: Tensors) -> tf.Tensor:
         name = feature.name
@@ -99,3 +125,18 @@ def by_side(schema: Schema, values: Mapping[str, Value]) -> Tuple[List[Value], L
 def candidate_axis(user: tf.Tensor) -> tf.Tensor:
     """[B, ...] to [B, 1, ...], so that what a user has is shared by all N candidates."""
     return user[:, tf.newaxis]
+
+
+def of_candidates(parts: Callable[[Tensors], Tensors], item: Tensors) -> Tensors:
+    """{name: [B, N, ...]}, what `parts` makes of the candidates' encoded features [B, N, ...], handed to it as rows.
+
+    As rows, [B * N, ...], every product in it is one of two matrices, which takes fewer ops and less time.
+    """
+    front = tf.shape(next(iter(item.values())))[:2]
+    made = parts({name: tf.reshape(cells, _rows(cells)) for name, cells in item.items()})
+    return {name: tf.reshape(part, tf.concat([front, part.shape[1:]], axis=0)) for name, part in made.items()}
+
+
+def _rows(cells: tf.Tensor) -> Any:
+    """The shape of [B, N, ...] as [B * N, ...]; cells have at most one axis of their own."""
+    return [-1] if cells.shape.rank == 2 else [-1, cells.shape[2] or tf.shape(cells)[2]]

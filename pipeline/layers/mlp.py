@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import List, Optional, Sequence
+from typing import List, Sequence
 
 import tensorflow as tf
 import tf_keras as keras
@@ -44,12 +44,26 @@ class SplitDense(keras.layers.Layer):
 
     def call(self, parts: Sequence[tf.Tensor]) -> tf.Tensor:
         """parts: tensors [..., D_p] in the order they were built with. Returns [..., units]."""
-        products = [tf.tensordot(part, kernel, 1) for part, kernel in zip(parts, self._kernels)]
-        if self._bias is not None:
-            # To the smallest product, usually the user's: the sum is then as large as the candidates' only once.
-            products[0] = products[0] + self._bias
-        total = products[0]
-        for product in products[1:]:
+        return self.combine([self.product(part, index) for index, part in enumerate(parts)])
+
+    def product(self, x: tf.Tensor, index: int, first_row: int = 0) -> tf.Tensor:
+        """What a part adds before bias and activation: x [..., D] times D rows of its kernel, from `first_row` on."""
+        kernel, rows = self._kernels[index], int(x.shape[-1])
+        if rows != kernel.shape[0]:
+            kernel = kernel[first_row : first_row + rows]
+        kernel = tf.cast(kernel, x.dtype)  # called from outside, Keras does not cast it where the precision is mixed
+        return tf.matmul(x, kernel) if x.shape.rank == 2 else tf.tensordot(x, kernel, 1)
+
+    def kernel(self, index: int) -> tf.Tensor:
+        """Of a part, [D_p, units]."""
+        return tf.convert_to_tensor(self._kernels[index])
+
+    def combine(self, products: Sequence[tf.Tensor]) -> tf.Tensor:
+        """What all parts add, [..., units] with leading axes that broadcast, to the layer's output."""
+        first, *others = products
+        # To the smallest product, usually the user's: the sum is then as large as the candidates' only once.
+        total = first if self._bias is None else first + tf.cast(self._bias, first.dtype)
+        for product in others:
             total = total + product
         return self._activation(total)
 
@@ -68,13 +82,31 @@ class Mlp(keras.layers.Layer):
         self._activations = [Activation(activation) for _ in units]
         self._dropouts = [Dropout(dropout, seed=derive(seed, "dropout", i)) for i, _ in enumerate(units) if dropout > 0]
 
-    def call(self, x: tf.Tensor, valid: Optional[tf.Tensor] = None, training: bool = False) -> tf.Tensor:
-        """x [..., D] to [..., units[-1]]; valid bool [...]: the cells that count in batch statistics (Dice only)."""
+    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """x [..., D] to [..., units[-1]]."""
         for index, dense in enumerate(self._dense):
-            x = self._activations[index](dense(x), valid=valid, training=training)
+            x = self._activations[index](dense(x), training=training)
             if self._dropouts:
                 x = self._dropouts[index](x, training=training)
         return x
+
+
+    def of_waves(self, waves: tf.Tensor, output: keras.layers.Dense) -> tf.Tensor:
+        """output(mlp(x)) of x = (1 + waves) / 2 [M, D], which is never made. Not for training.
+
+        W x + b = (W / 2) waves + (b + (W / 2) 1), so a layer before this one may answer with tanh for a sigmoid.
+        """
+        first, *others = [*self._dense, output]
+        kernel = 0.5 * tf.cast(first.kernel, waves.dtype)
+        sums = tf.nn.bias_add(
+            tf.matmul(waves, kernel), tf.cast(first.bias, waves.dtype) + tf.reduce_sum(kernel, axis=0)
+        )
+        if not others:
+            return tf.cast(sums, output.compute_dtype)
+        x = self._activations[0](sums)
+        for dense, activation in zip(others[:-1], self._activations[1:]):
+            x = activation(dense(x))
+        return output(x)
 
 
 class SplitMlp(keras.layers.Layer):
@@ -93,6 +125,31 @@ class SplitMlp(keras.layers.Layer):
         """parts: tensors [..., D_p] whose leading axes broadcast. Returns [..., units[-1]]."""
         x = self._activation(self._first(parts), training=training)
         return self._rest(self._dropout(x, training=training), training=training)
+
+    def make_kernels(self, widths: Sequence[int]) -> None:
+        """For parts of these widths; for a caller that adds up products and never calls the layer itself."""
+        self._first.build([tf.TensorShape([None, width]) for width in widths])
+
+    def kernel(self, index: int) -> tf.Tensor:
+        """Of a part, [D_p, units[0]]."""
+        return self._first.kernel(index)
+
+    def of_products(self, products: Sequence[tf.Tensor], training: bool = False) -> tf.Tensor:
+        """What all parts add to the first layer, [..., units[0]], to [..., units[-1]]."""
+        x = self._activation(self._first.combine(products), training=training)
+        return self._rest(self._dropout(x, training=training), training=training)
+
+    def product(self, x: tf.Tensor, index: int, first_row: int = 0) -> tf.Tensor:
+        """What x [..., D] adds to the first layer, as `SplitDense.product`."""
+        return self._first.product(x, index, first_row)
+
+    def flat_output(self, products: Sequence[tf.Tensor]) -> tf.Tensor:
+        """What all parts add to the first layer, [B, N, units[0]] or [B, 1, units[0]], to [B * N, units[-1]].
+
+        Flat, because only a product of two matrices is fused with its bias and activation. Not for training.
+        """
+        total = self._first.combine(products)
+        return self._rest(self._activation(tf.reshape(total, [-1, total.shape[-1]])))
 
 
 def logit_layer(*, seed: int, bias: bool = True) -> keras.layers.Dense:

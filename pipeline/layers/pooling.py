@@ -15,6 +15,19 @@ def without_padding(cells: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
     return cells[..., : tf.reduce_max(length, keepdims=False)]
 
 
+def mean_of_rows(table: tf.Tensor, ids: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
+    """`mean_pool` of the rows ids [M, L] of a small table [V, D]. For serving: it has no gradient.
+
+    How often each row occurs, times the table: no vector is copied for a cell.
+    """
+    rows = tf.shape(table)[0]
+    # The op passes over values that are not below `size`.
+    counted = tf.where(valid_cells(length, tf.shape(ids)[1]), ids, rows)
+    counts = tf.raw_ops.DenseBincount(input=counted, size=rows, weights=tf.zeros([0]))
+    share = counts / tf.cast(tf.maximum(length, 1), counts.dtype)[:, tf.newaxis]
+    return tf.matmul(tf.cast(share, table.dtype), table)
+
+
 def mean_pool(vectors: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
     """Mean of finite vectors [..., L, D] over the first `length` [...] cells; zeros where there is none."""
     valid = valid_cells(length, tf.shape(vectors)[-2])

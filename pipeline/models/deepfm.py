@@ -11,7 +11,7 @@ user's once.
 
 from __future__ import annotations
 
-from typing import Dict, List, NamedTuple, Tuple
+from typing import Any, Dict, List, Tuple
 
 import pydantic
 import tensorflow as tf
@@ -21,11 +21,22 @@ from pipeline import losses
 from pipeline.batches import TrainingBatch
 from pipeline.embeddings import EmbeddingCollection
 from pipeline.encoding import FeatureSpace, Tensors
+from pipeline.layers import joined
 from pipeline.layers.activations import ActivationName
-from pipeline.layers.fields import Fields, by_side, candidate_axis, embedded_columns, trimmed, without_side_columns
+from pipeline.layers.fields import (
+    ITEM_SIDES,
+    USER_SIDES,
+    Fields,
+    by_side,
+    candidate_axis,
+    embedded_columns,
+    of_candidates,
+    trimmed,
+    without_side_columns,
+)
 from pipeline.layers.mlp import SplitMlp, dropout_layer, logit_layer
 from pipeline.models.specification import Config, ModelSpec
-from pipeline.schema import Task
+from pipeline.schema import Schema, Task
 from pipeline.seeds import derive
 from pipeline.tasks import only
 
@@ -36,21 +47,13 @@ class DeepFMConfig(Config):
     embedding_width: int = pydantic.Field(16, ge=1)
     """Of a field vector v_f (d in the paper)."""
     embedding_dropout: float = pydantic.Field(0.0, ge=0, lt=1)
-    """Share of the cells of the field vectors dropped in training, before both parts."""
+    """Share of the cells of the field vectors dropped in training, before both parts; not of those of numbers."""
     hidden_units: Tuple[int, ...] = pydantic.Field((256, 128), min_length=1)
     """Of the layers of y_DNN, the output layer aside."""
     activation: ActivationName = "relu"
     """Of those layers."""
     dropout: float = pydantic.Field(0.2, ge=0, lt=1)
     """Share of hidden units dropped in training."""
-
-
-class _Side(NamedTuple):
-    """What one side brings: v [..., F*D], the fields one behind the other; total [..., D], their sum; linear [...]."""
-
-    v: tf.Tensor
-    total: tf.Tensor
-    linear: tf.Tensor
 
 
 class DeepFM(keras.Model):
@@ -69,58 +72,88 @@ class DeepFM(keras.Model):
         self.linear_fields = Fields(space, 1, seed=derive(seed, "w"), deviation=0.0)
         self.bias = self.add_weight(name="bias", shape=(), initializer="zeros")
         self._dropout = dropout_layer(config.embedding_dropout, seed=derive(seed, "embedding dropout"))
-        sides = sum(bool(side) for side in by_side(space.schema, {f.name: f for f in space.schema.features}))
+        sides = [side for side in by_side(space.schema, {f.name: f for f in space.schema.features}) if side]
         self.hidden = SplitMlp(
             config.hidden_units,
-            sides,
+            len(sides),
             seed=derive(seed, "hidden"),
             activation=config.activation,
             dropout=config.dropout,
         )
+        self.hidden.make_kernels([len(side) * width for side in sides])
         self.output_layer = logit_layer(seed=derive(seed, "output"), bias=False)
 
     def call(self, features: Tensors, training: bool = False) -> Dict[str, tf.Tensor]:
         """{task: logits float32 [B]} of encoded features [B, ...]."""
-        return {self._task: self._logit(self._sides(features, training), training)}
+        sides = self._sides(trimmed(self._schema, features), training)
+        deep = self.output_layer(self.hidden.of_products([side["hidden"] for side in sides], training=training))
+        return {self._task: self._logit(sides, deep)}
 
     def rank(self, user: Tensors, item: Tensors) -> Dict[str, tf.Tensor]:
         """{task: logits float32 [B, N]}; user [B, ...], item [B, N, ...]."""
-        shared = [_Side(*map(candidate_axis, side)) for side in self._sides(user, training=False)]
-        return {self._task: self._logit([*shared, *self._sides(item, training=False)], training=False)}
+        return self.rank_parts(user, of_candidates(self.item_parts, item))
+
+    def item_parts(self, item: Tensors) -> Tensors:
+        """Of items [M, ...]: `hidden`, what they add to the first hidden layer, `total` and `alone`; see `_parts`."""
+        return self._parts(item, index=-1)
+
+    def rank_parts(self, user: Tensors, parts: Tensors) -> Dict[str, tf.Tensor]:
+        """`rank` of candidates by their `item_parts`, [B, N, ...]."""
+        sides = [parts]
+        if any(f.side in USER_SIDES for f in self._schema.features):
+            sides.insert(0, {name: candidate_axis(part) for name, part in self._parts(user, index=0).items()})
+        deep = self.output_layer(self.hidden.flat_output([side["hidden"] for side in sides]))
+        return {self._task: self._logit(sides, deep)}
+
+    def _parts(self, features: Tensors, index: int) -> Tensors:
+        """What one side of a pair brings to its logit, float [M, ...]; `index` of the side's kernel.
+
+        hidden [M, H], what it adds to the first hidden layer; total [M, D], its sum_f v_f; alone [M], its linear part
+        less half of its sum_f |v_f|^2, so that |sum of all totals|^2 / 2 is all that the FM still lacks.
+        """
+        features = trimmed(self._schema, features)
+        fields = self.fields.served(self.embeddings, features)
+        linear = self.linear_fields.served(self.linear_embeddings, features)
+        v, w = tf.concat(list(fields.values()), axis=-1), tf.add_n(list(linear.values()))[..., 0]
+        total = tf.cast(tf.add_n(list(fields.values())), tf.float32)
+        alone = tf.cast(w, tf.float32) - 0.5 * tf.reduce_sum(tf.square(tf.cast(v, tf.float32)), axis=-1)
+        return {"hidden": self.hidden.product(v, index), "total": total, "alone": alone}
 
     def losses(self, batch: TrainingBatch, training: bool) -> Dict[str, tf.Tensor]:
         return losses.pointwise(self(batch.features, training=training), self._labels, batch)
 
-    def _sides(self, features: Tensors, training: bool) -> List[_Side]:
-        """Of the user's side and of the item's, those that are present."""
-        features = trimmed(self._schema, features)
-        fields = by_side(self._schema, self.fields((self.embeddings(features), features)))
-        linear = by_side(self._schema, self.linear_fields((self.linear_embeddings(features), features)))
-        return [self._side(vectors, weights, training) for vectors, weights in zip(fields, linear) if vectors]
+    def _sides(self, features: Tensors, training: bool) -> List[Tensors]:
+        """As `_parts`, of all sides that are present: what their fields add up to, the fields themselves never made."""
+        found: List[Tensors] = []
+        for names in (USER_SIDES, ITEM_SIDES):
+            fields = joined.join(self.fields, self.embeddings, features, names)
+            weights = joined.join(self.linear_fields, self.linear_embeddings, features, names)
+            if fields is not None and weights is not None:
+                if fields.vectors is not None:
+                    fields = fields._replace(vectors=self._dropout(fields.vectors, training=training))
+                linear = tf.cast(joined.total(weights), tf.float32)[..., 0]
+                part = {"hidden": joined.product(fields, self.hidden.kernel(len(found)))}
+                part["total"] = tf.cast(joined.total(fields), tf.float32)
+                found.append({**part, "alone": linear - 0.5 * joined.squares(fields)})
+        return found
 
-    def _side(self, fields: List[tf.Tensor], weights: List[tf.Tensor], training: bool) -> _Side:
-        v = self._dropout(tf.concat(fields, axis=-1), training=training)
-        total = tf.add_n(tf.split(v, len(fields), axis=-1))
-        return _Side(v, total, tf.add_n(weights)[..., 0])
-
-    def _logit(self, sides: List[_Side], training: bool) -> tf.Tensor:
-        deep = self.output_layer(self.hidden([side.v for side in sides], training=training))[..., 0]
-        linear = sum(tf.cast(side.linear, tf.float32) for side in sides)
-        return linear + pairs(sides) + deep + tf.cast(self.bias, tf.float32)
+    def _logit(self, sides: List[Tensors], deep: tf.Tensor) -> tf.Tensor:
+        """`_parts` of all sides and y_DNN to the logit; |sum of all totals|^2 / 2 is what the FM still lacks."""
+        total, alone = (sum(side[name] for side in sides) for name in ("total", "alone"))
+        wide = alone + 0.5 * tf.reduce_sum(tf.square(total), axis=-1) + tf.cast(self.bias, tf.float32)
+        return wide + tf.reshape(deep, tf.shape(wide))
 
 
-def pairs(sides: List[_Side]) -> tf.Tensor:
-    """sum_{f<g} <v_f, v_g> over the fields of all sides, float32 [...], as (|sum_f v_f|^2 - sum_f |v_f|^2) / 2."""
-    total = sum(tf.cast(side.total, tf.float32) for side in sides)
-    squares = sum(tf.reduce_sum(tf.square(tf.cast(side.v, tf.float32)), axis=-1) for side in sides)
-    return 0.5 * (tf.reduce_sum(tf.square(total), axis=-1) - squares)
+def select(schema: Schema, config: DeepFMConfig) -> Tuple[Any, ...]:
+    """Every feature, sequences without side columns."""
+    return without_side_columns(schema)
 
 
 SPEC = ModelSpec(
     summary="Factorization machine and MLP on shared field vectors (Guo et al., IJCAI 2017)",
     config=DeepFMConfig,
     build=DeepFM,
-    select=without_side_columns,
+    select=select,
     signatures=("serving_default", "rank"),
     rows="pointwise",
 )

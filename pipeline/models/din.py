@@ -5,9 +5,11 @@
     Dice, the activation of both, see `pipeline.layers.dice`                            (eq. 9)
 
 The weights a are not normalised: their size tells how strong an interest is. `attention: softmax` normalises them over
-the history. Deviations, as in the authors' code: a's input has four parts (the paper draws an outer product), and the
-output MLP has v_U * v_A. e_j is the item's vector, with those of its attributes whose history is known: a side sequence
-that shares the table of a feature of the item is paired with it. Side sequences without such a pair are not read.
+the history. The paper leaves the order of events out and has one a; `positions` tells a how many events are newer than
+e_j, `time_decay` multiplies it by a power of the time since, and `heads` is how many a there are, each with its v_U.
+Deviations, as in the authors' code: a's input has four parts (the paper draws an outer product), and the output MLP has
+v_U * v_A. e_j is the item's vector, with those of its attributes whose history is known: a side sequence that shares
+the table of a feature of the item is paired with it. Side sequences without such a pair are not read.
 """
 
 from __future__ import annotations
@@ -23,8 +25,18 @@ from pipeline.batches import TrainingBatch
 from pipeline.embeddings import EmbeddingCollection
 from pipeline.encoding import FeatureSpace, Tensors
 from pipeline.layers.activations import ActivationName
-from pipeline.layers.fields import ITEM_SIDES, USER_SIDES, Fields, by_side, candidate_axis, embedded_columns, trimmed
+from pipeline.layers.fields import (
+    ITEM_SIDES,
+    USER_SIDES,
+    Fields,
+    by_side,
+    candidate_axis,
+    embedded_columns,
+    of_candidates,
+    trimmed,
+)
 from pipeline.layers.mlp import SplitMlp, dropout_layer, logit_layer
+from pipeline.layers.recency import TimeDecay
 from pipeline.layers.target_attention import TargetAttention
 from pipeline.models.specification import Config, ModelSpec
 from pipeline.schema import Bag, Categorical, Schema, Sequence, Task
@@ -52,6 +64,12 @@ class DINConfig(Config):
     """Of those layers."""
     dropout: float = pydantic.Field(0.2, ge=0, lt=1)
     """Share of hidden units of the output MLP dropped in training."""
+    heads: int = pydantic.Field(1, ge=1)
+    """Activation units of each history, each with weights and an interest vector of its own."""
+    positions: bool = False
+    """Whether a is told how many events of the history are newer than e_j."""
+    time_decay: bool = False
+    """Whether the weight of an event falls with its time before the newest; needs a history with `times`."""
     interaction: bool = True
     """Whether the output MLP sees v_U * v_A."""
 
@@ -73,7 +91,7 @@ class DIN(keras.Model):
         super().__init__(name="din")
         task = only(tasks, "din")
         self._task, self._labels = task.name, {task.name: task.label}
-        self._schema, self._interaction = space.schema, config.interaction
+        self._schema, self._interaction, self._heads = space.schema, config.interaction, config.heads
         self._pairs = pairs_of(space.schema)
         columns = dict.fromkeys((*embedded_columns(space.schema), *(key for pair in self._pairs for key in pair.keys)))
         self.embeddings = EmbeddingCollection(space, columns, config.embedding_width, seed=derive(seed, "e"))
@@ -82,13 +100,17 @@ class DIN(keras.Model):
         self.attention = [
             TargetAttention(
                 config.attention_units,
-                seed=derive(seed, "attention", pair.sequence),
+                seed=derive(seed, "attention", pair.sequence, head),
                 activation=config.attention_activation,
                 softmax=config.attention == "softmax",
+                positions=space.schema.feature(pair.sequence).maximum_length if config.positions else 0,
             )
             for pair in self._pairs
+            for head in range(config.heads)
         ]
+        self._decays = [TimeDecay() if config.time_decay else None for _ in self._pairs]
         self._dropout = dropout_layer(config.embedding_dropout, seed=derive(seed, "embedding dropout"))
+        self._item_width = config.embedding_width * sum(f.side in ITEM_SIDES for f in space.schema.features)
         others = any(f.side in USER_SIDES and f.name not in paired for f in space.schema.features)
         self.hidden = SplitMlp(
             config.hidden_units,
@@ -105,31 +127,52 @@ class DIN(keras.Model):
         vectors = self.embeddings(features)
         fields = self.fields((vectors, features))
         user, item = by_side(self._schema, fields)
-        return {self._task: self._logit(user, [*item, *self._interests(features, vectors, fields, training)], training)}
+        interests = self._interests(features, vectors, self._queries(fields), training)
+        return {self._task: self._logit(user, [*item, *interests], training)}
 
     def rank(self, user: Tensors, item: Tensors) -> Dict[str, tf.Tensor]:
         """{task: logits float32 [B, N]}; user [B, ...], item [B, N, ...]."""
-        user, item = trimmed(self._schema, user), trimmed(self._schema, item)
+        return self.rank_parts(user, of_candidates(self.item_parts, item))
+
+    def item_parts(self, item: Tensors) -> Tensors:
+        """Of items [M, ...]: `hidden`, what they add to the first layer; `query_*`, what histories meet."""
+        fields = self.fields.served(self.embeddings, trimmed(self._schema, item))
+        whole = tf.concat(list(fields.values()), axis=-1)
+        queries = {f"query_{place}": query for place, query in enumerate(self._queries(fields))}
+        return {"hidden": self.hidden.product(whole, -1), **queries}
+
+    def rank_parts(self, user: Tensors, parts: Tensors) -> Dict[str, tf.Tensor]:
+        """`rank` of candidates by their `item_parts`, [B, N, ...]."""
+        user = trimmed(self._schema, user)
         vectors = self.embeddings(user)
-        shared = [candidate_axis(field) for field in self.fields((vectors, user)).values()]
-        fields = self.fields((self.embeddings(item), item))
-        interests = self._interests(user, vectors, fields, training=False)
-        return {self._task: self._logit(shared, [*fields.values(), *interests], training=False)}
+        shared = list(self.fields((vectors, user)).values())
+        queries = [parts[f"query_{place}"] for place in range(len(self._pairs))]
+        interests = tf.concat(self._interests(user, vectors, queries, training=False), axis=-1)
+        products = [parts["hidden"], self.hidden.product(interests, -1, first_row=self._item_width)]
+        if shared:
+            products.insert(0, candidate_axis(self.hidden.product(tf.concat(shared, axis=-1), 0)))
+        logits = self.output_layer(self.hidden.flat_output(products))
+        return {self._task: tf.reshape(logits, tf.shape(parts["hidden"])[:2])}
 
     def losses(self, batch: TrainingBatch, training: bool) -> Dict[str, tf.Tensor]:
         return losses.pointwise(self(batch.features, training=training), self._labels, batch)
 
     def _interests(
-        self, user: Tensors, vectors: Mapping[str, tf.Tensor], fields: Mapping[str, tf.Tensor], training: bool
+        self, user: Tensors, vectors: Mapping[str, tf.Tensor], queries: List[tf.Tensor], training: bool
     ) -> List[tf.Tensor]:
-        """v_U of each pair, and v_U * v_A; vectors by column of the user's side, fields by feature of the item's."""
+        """Of each pair its v_U, and v_U * v_A; vectors by column of the user's side, the v_A of each pair."""
         found = []
-        for pair, attention in zip(self._pairs, self.attention):
-            keys = tf.concat([vectors[key] for key in pair.keys], axis=-1)
-            query = tf.concat([fields[name] for name in pair.queries], axis=-1)
-            interest = attention((keys, user[f"{pair.sequence}_length"], query), training=training)
-            found += [interest, interest * query] if self._interaction else [interest]
+        for place, (pair, decay, query) in enumerate(zip(self._pairs, self._decays, queries)):
+            keys, length = tf.concat([vectors[key] for key in pair.keys], axis=-1), user[f"{pair.sequence}_length"]
+            factor = None if decay is None else decay(user[str(self._schema.feature(pair.sequence).times)], length)
+            for attention in self.attention[place * self._heads : (place + 1) * self._heads]:
+                interest = attention((keys, length, query), factor=factor, training=training)
+                found += [interest, interest * query] if self._interaction else [interest]
         return found
+
+    def _queries(self, fields: Mapping[str, tf.Tensor]) -> List[tf.Tensor]:
+        """v_A of each pair [..., D], of the item's fields."""
+        return [tf.concat([fields[name] for name in pair.queries], axis=-1) for pair in self._pairs]
 
     def _logit(self, user: List[tf.Tensor], item: List[tf.Tensor], training: bool) -> tf.Tensor:
         """Vectors of the two sides, whose leading axes broadcast; there may be nothing of the user but histories."""
@@ -152,20 +195,25 @@ def pairs_of(schema: Schema) -> Tuple[Pair, ...]:
     return tuple(found)
 
 
-def select(schema: Schema) -> Tuple[Any, ...]:
-    """Every feature; sequences keep the side sequences that are paired, and no times."""
-    keys = {key for pair in pairs_of(schema) for key in pair.keys}
-    if not keys:
+def select(schema: Schema, config: DINConfig) -> Tuple[Any, ...]:
+    """Every feature; sequences keep the side sequences that are paired and, for a decay, the times of their events."""
+    pairs = pairs_of(schema)
+    if not pairs:
         raise UsageError(
             f"model 'din' needs a history, but schema {schema.name!r} has no sequence of the user's side that shares "
             "the table of an item feature; add one with `shares`"
         )
-    return tuple(_stripped(feature, keys) if isinstance(feature, Sequence) else feature for feature in schema.features)
+    timed = [pair.sequence for pair in pairs] if config.time_decay else []
+    for name in timed:
+        if schema.feature(name).times is None:
+            raise UsageError(f"time_decay needs the times of {name!r}, which the schema lacks; add `times` to it")
+    keys = {key for pair in pairs for key in pair.keys}
+    return tuple(_stripped(f, keys, f.name in timed) if isinstance(f, Sequence) else f for f in schema.features)
 
 
-def _stripped(sequence: Sequence, keys: Set[str]) -> Sequence:
+def _stripped(sequence: Sequence, keys: Set[str], timed: bool) -> Sequence:
     paired = tuple(side for side in sequence.side_sequences if side.name in keys)
-    return sequence.model_copy(update={"side_sequences": paired, "times": None})
+    return sequence.model_copy(update={"side_sequences": paired, "times": sequence.times if timed else None})
 
 
 def _owners(sequence: Sequence) -> Dict[str, str]:

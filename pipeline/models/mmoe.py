@@ -9,7 +9,7 @@ x is the concatenation of all field vectors. The first layer of each expert and 
 
 from __future__ import annotations
 
-from typing import Dict, List, Tuple
+from typing import Any, Dict, List, Tuple
 
 import pydantic
 import tensorflow as tf
@@ -20,10 +20,19 @@ from pipeline.batches import TrainingBatch
 from pipeline.embeddings import EmbeddingCollection
 from pipeline.encoding import FeatureSpace, Tensors
 from pipeline.layers.activations import ActivationName
-from pipeline.layers.fields import Fields, by_side, candidate_axis, embedded_columns, trimmed, without_side_columns
+from pipeline.layers.fields import (
+    USER_SIDES,
+    Fields,
+    by_side,
+    candidate_axis,
+    embedded_columns,
+    of_candidates,
+    trimmed,
+    without_side_columns,
+)
 from pipeline.layers.mlp import Mlp, SplitDense, SplitMlp, dropout_layer, logit_layer
 from pipeline.models.specification import Config, ModelSpec
-from pipeline.schema import Task
+from pipeline.schema import Schema, Task
 from pipeline.seeds import derive
 
 
@@ -35,7 +44,8 @@ class MMoEConfig(Config):
     embedding_dropout: float = pydantic.Field(0.0, ge=0, lt=1)
     """Share of the cells of x dropped in training."""
     experts: int = pydantic.Field(4, ge=1)
-    """E_i, shared by all tasks."""
+    """E_i, shared by all tasks. 1 makes the shared-bottom model, y_k = tower_k(E(x)) (Caruana, 1997): a gate over
+    one expert is 1, whatever its weights, and these never learn."""
     expert_units: Tuple[int, ...] = pydantic.Field((128, 64), min_length=1)
     """Of the hidden layers of each expert; the last is the width of f_k."""
     tower_units: Tuple[int, ...] = (32,)
@@ -71,8 +81,36 @@ class MMoE(keras.Model):
 
     def rank(self, user: Tensors, item: Tensors) -> Dict[str, tf.Tensor]:
         """{task: logits float32 [B, N]}; user [B, ...], item [B, N, ...]."""
-        shared = [candidate_axis(side) for side in self._sides(user, training=False)]
-        return self._logits([*shared, *self._sides(item, training=False)], training=False)
+        return self.rank_parts(user, of_candidates(self.item_parts, item))
+
+    def item_parts(self, item: Tensors) -> Tensors:
+        """Of items [M, ...]: what they add to each expert's first layer and to each gate, [M, units] and [M, E]."""
+        return self._parts(item, index=-1)
+
+    def rank_parts(self, user: Tensors, parts: Tensors) -> Dict[str, tf.Tensor]:
+        """`rank` of candidates by their `item_parts`, [B, N, ...]."""
+        sides = [parts]
+        if any(f.side in USER_SIDES for f in self._schema.features):
+            sides.insert(0, {name: candidate_axis(part) for name, part in self._parts(user, index=0).items()})
+        experts = [
+            expert.flat_output([side[f"expert_{place}"] for side in sides]) for place, expert in enumerate(self.experts)
+        ]
+        shape = tf.shape(parts["expert_0"])[:2]
+        logits = {}
+        for task, gate, tower, output in zip(self._tasks, self.gates, self.towers, self.output_layers):
+            gated = gate.combine([side[f"gate_{task}"] for side in sides])
+            mixture = tf.split(tf.reshape(_softmax(gated), [-1, len(experts)]), len(experts), axis=-1)
+            # One by one, because stacking the experts would copy them.
+            mixed = tf.add_n([tf.cast(g, expert.dtype) * expert for g, expert in zip(mixture, experts)])
+            logits[task] = tf.reshape(output(tower(mixed)), shape)
+        return logits
+
+    def _parts(self, features: Tensors, index: int) -> Tensors:
+        """What one side [M, ...] adds to the first layers of experts and gates; `index` of the side's kernels."""
+        fields = self.fields.served(self.embeddings, trimmed(self._schema, features))
+        x = tf.concat(list(fields.values()), axis=-1)
+        experts = {f"expert_{place}": expert.product(x, index) for place, expert in enumerate(self.experts)}
+        return {**experts, **{f"gate_{task}": gate.product(x, index) for task, gate in zip(self._tasks, self.gates)}}
 
     def losses(self, batch: TrainingBatch, training: bool) -> Dict[str, tf.Tensor]:
         return losses.pointwise(self(batch.features, training=training), self._labels, batch)
@@ -89,8 +127,7 @@ class MMoE(keras.Model):
         return [self._dropout(tf.concat(side, axis=-1), training=training) for side in fields if side]
 
     def _mixture(self, gate: SplitDense, sides: List[tf.Tensor]) -> tf.Tensor:
-        # float32: in float16 the weights of many experts no longer sum to 1.
-        return tf.nn.softmax(tf.cast(gate(sides), tf.float32), axis=-1)
+        return _softmax(gate(sides))
 
     def _logits(self, sides: List[tf.Tensor], training: bool) -> Dict[str, tf.Tensor]:
         experts = tf.stack([expert(sides, training=training) for expert in self.experts], axis=-2)
@@ -102,6 +139,14 @@ class MMoE(keras.Model):
         return logits
 
 
+def _softmax(gated: tf.Tensor) -> tf.Tensor:
+    """[..., experts], float32: in float16 the weights of many experts no longer sum to 1."""
+    gated = tf.cast(gated, tf.float32)
+    # Op by op: over a handful of experts, the fused softmax takes four times as long.
+    powers = tf.exp(gated - tf.reduce_max(gated, axis=-1, keepdims=True))
+    return powers / tf.reduce_sum(powers, axis=-1, keepdims=True)
+
+
 def _expert(config: MMoEConfig, sides: int, *, seed: int) -> SplitMlp:
     return SplitMlp(config.expert_units, sides, seed=seed, activation=config.activation, dropout=config.dropout)
 
@@ -110,11 +155,16 @@ def _tower(config: MMoEConfig, *, seed: int) -> Mlp:
     return Mlp(config.tower_units, seed=seed, activation=config.activation, dropout=config.dropout)
 
 
+def select(schema: Schema, config: MMoEConfig) -> Tuple[Any, ...]:
+    """Every feature, sequences without side columns."""
+    return without_side_columns(schema)
+
+
 SPEC = ModelSpec(
     summary="Experts mixed by a gate for each task (Ma et al., KDD 2018)",
     config=MMoEConfig,
     build=MMoE,
-    select=without_side_columns,
+    select=select,
     signatures=("serving_default", "rank"),
     rows="pointwise",
 )

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import TYPE_CHECKING
 
-from pipeline.models.specification import ModelSpec
 from signatures.errors import UsageError
+
+if TYPE_CHECKING:  # it imports TensorFlow, and a list of experiments must not wait for that
+    from pipeline.models.specification import ModelSpec
 
 NAMES = ("deepfm", "din", "two_tower", "sasrec", "mmoe")
 
 
 def load(name: str) -> ModelSpec:
     """The model of this name. Raises UsageError for a name that is not in the list."""
-    if name not in NAMES:
-        raise UsageError(f"model {name!r} is unknown; choose one of {', '.join(NAMES)}")
+    check(name)
     spec: ModelSpec = import_module(f"pipeline.models.{name}").SPEC
     return spec
+
+
+def check(name: str) -> None:
+    """Raises UsageError for a name that is not in the list, without loading anything."""
+    if name not in NAMES:
+        raise UsageError(f"model {name!r} is unknown; choose one of {', '.join(NAMES)}")

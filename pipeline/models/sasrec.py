@@ -26,7 +26,7 @@ from pipeline.batches import TrainingBatch
 from pipeline.embeddings import EmbeddingCollection
 from pipeline.encoding import RESERVED, FeatureSpace, Tensors
 from pipeline.layers.attention import TransformerBlock, normalisation
-from pipeline.layers.fields import trimmed, without_side_columns
+from pipeline.layers.fields import of_candidates, trimmed, without_side_columns
 from pipeline.layers.mlp import dropout_layer
 from pipeline.layers.next_item import NextItemConfig, NextItemLoss, next_items
 from pipeline.models.specification import ModelSpec
@@ -61,7 +61,7 @@ class SASRec(keras.Model):
     def __init__(self, config: SASRecConfig, space: FeatureSpace, tasks: Tuple[Task, ...], *, seed: int) -> None:
         super().__init__(name="sasrec")
         self._schema, self._task, self._label = space.schema, tasks[0].name, tasks[0].label
-        sequence, item = select(space.schema)
+        sequence, item = select(space.schema, config)
         self._history, self._item, self._maximum_length = sequence.name, item.name, sequence.maximum_length
         columns, width = (sequence.name, item.name), config.width
         self.embeddings = EmbeddingCollection(space, columns, width, seed=derive(seed, "items"))
@@ -91,7 +91,15 @@ class SASRec(keras.Model):
 
     def rank(self, user: Tensors, item: Tensors) -> Dict[str, tf.Tensor]:
         """{task: logits [B, N]}; user [B, ...], item [B, N]."""
-        return {self._task: tf.einsum("bd,bnd->bn", self.user_embedding(user), self.item_embedding(item))}
+        return self.rank_parts(user, of_candidates(self.item_parts, item))
+
+    def item_parts(self, item: Tensors) -> Tensors:
+        """Of items [M, ...]: `vector`, their embedding [M, d]."""
+        return {"vector": self.item_embedding(item)}
+
+    def rank_parts(self, user: Tensors, parts: Tensors) -> Dict[str, tf.Tensor]:
+        """`rank` of candidates by their `item_parts`, [B, N, ...]."""
+        return {self._task: tf.linalg.matvec(parts["vector"], self.user_embedding(user))}
 
     def user_embedding(self, features: Tensors, training: bool = False) -> tf.Tensor:
         """The state after the last item, float32 [B, d]; zeros where there is none."""
@@ -139,7 +147,7 @@ class SASRec(keras.Model):
         return states if self.biases is None else tf.concat([states, tf.ones_like(states[..., :1])], axis=-1)
 
 
-def select(schema: Schema) -> Tuple[Any, ...]:
+def select(schema: Schema, config: SASRecConfig) -> Tuple[Any, ...]:
     """The user's sequence that shares the table of the item, without side columns, and the item.
 
     Raises UsageError when there is none.

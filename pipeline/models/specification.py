@@ -34,6 +34,15 @@ class Model(Protocol):
         Returns {task: logits [B, N]}, what `__call__` gives for every pair; user-only work is done once.
         """
 
+    def item_parts(self, item: Tensors) -> Tensors:
+        """All of `rank` that depends on the item alone: item and cross features [M, ...] to parts [M, ...], float.
+
+        The parts of a catalogue are computed once, at export; with them, `rank_parts` is what is left to do.
+        """
+
+    def rank_parts(self, user: Tensors, parts: Tensors) -> Dict[str, tf.Tensor]:
+        """`rank` for candidates whose parts [B, N, ...] are at hand."""
+
     def losses(self, batch: TrainingBatch, training: bool) -> Dict[str, tf.Tensor]:
         """{task: loss [B]} per example, unweighted, unmasked and unreduced."""
 
@@ -57,8 +66,9 @@ class ModelSpec:
     config: Type[Config]
     build: Callable[..., Any]
     """`build(config, space, tasks, seed=…)` returns a `tf_keras.Model` that is a `Model`."""
-    select: Callable[[Schema], Tuple[Any, ...]]
-    """The features it reads, each stripped of the columns that it does not: every one is an input of the server."""
+    select: Callable[[Schema, Any], Tuple[Any, ...]]
+    """`select(schema, config)`: the features it reads, each stripped of the columns that it does not read. What is left
+    is an input of the server."""
     signatures: Tuple[str, ...]
     """Of serving_default, rank, user_embedding, item_embedding, retrieve, next_items."""
     rows: TrainingRows

@@ -24,7 +24,15 @@ from pipeline.batches import TrainingBatch
 from pipeline.embeddings import EmbeddingCollection
 from pipeline.encoding import FeatureSpace, Tensors
 from pipeline.layers.attention import AttentionPool
-from pipeline.layers.fields import USER_SIDES, Fields, by_side, embedded_columns, trimmed, without_side_columns
+from pipeline.layers.fields import (
+    USER_SIDES,
+    Fields,
+    by_side,
+    embedded_columns,
+    of_candidates,
+    trimmed,
+    without_side_columns,
+)
 from pipeline.layers.frequency import Frequency
 from pipeline.layers.mlp import Mlp
 from pipeline.models.specification import Config, ModelSpec
@@ -101,7 +109,16 @@ class TwoTower(keras.Model):
 
     def rank(self, user: Tensors, item: Tensors) -> Dict[str, tf.Tensor]:
         """{task: logits [B, N]}; user [B, ...], item [B, N, ...]."""
-        return {self._task: tf.einsum("bd,bnd->bn", self.user_embedding(user), self.item_embedding(item))}
+        return self.rank_parts(user, of_candidates(self.item_parts, item))
+
+    def item_parts(self, item: Tensors) -> Tensors:
+        """Of items [M, ...]: `vector`, their embedding [M, d]."""
+        fields = self.fields.served(self.embeddings, trimmed(self._schema, item))
+        return {"vector": self._item_tower(list(fields.values()))}
+
+    def rank_parts(self, user: Tensors, parts: Tensors) -> Dict[str, tf.Tensor]:
+        """`rank` of candidates by their `item_parts`, [B, N, ...]."""
+        return {self._task: tf.linalg.matvec(parts["vector"], self.user_embedding(user))}
 
     def user_embedding(self, features: Tensors, training: bool = False) -> tf.Tensor:
         """User and context features [B, ...] to u / temperature, float32 [B, d]."""
@@ -146,7 +163,7 @@ class TwoTower(keras.Model):
         return self._frequency(ids)
 
 
-def select(schema: Schema) -> Tuple[Any, ...]:
+def select(schema: Schema, config: TwoTowerConfig) -> Tuple[Any, ...]:
     """All features but those of the pair (side cross), which no tower of one side can read.
 
     Raises UsageError when there is no item feature to tell items apart by, or nothing to know of the user.

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from pipeline.preparation import histories
 from pipeline.preparation.layout import ARROW_TYPES, Layout, arrow_type, raw_types
 from pipeline.preparation.spool import POSITION
-from pipeline.prepared import EVENT_TIME, WINDOW
+from pipeline.prepared import EVENT_TIME, NEWER
 from pipeline.sources.source import Source
 from signatures.errors import UsageError
 
@@ -57,24 +57,24 @@ def shard(table: pa.Table, layout: Layout, source: Source, sort: bool) -> Shard:
 def rows(shard: Shard, layout: Layout, parts: np.ndarray) -> Iterator[Tuple[int, pa.Table]]:
     """Prepared rows of a shard, some at a time and of one part at a time. parts [n]: of each row."""
     longest = max([h.feature.maximum_length for h in layout.histories], default=1)
-    marked = parts == 0
+    newer = np.where(parts == 0, 0, -1).astype(np.int32)
     if layout.histories and shard.events is not None:
-        marked = histories.windows(shard.events, parts == 0, longest)
+        newer = histories.newer(shard.events, parts == 0)
     step = max(CHUNK_CELLS // longest, 1)
     for part in np.unique(parts).tolist():
         of_part = np.flatnonzero(parts == part)
         for start in range(0, len(of_part), step):
-            yield part, _rows(shard, layout, of_part[start : start + step], marked)
+            yield part, _rows(shard, layout, of_part[start : start + step], newer)
 
 
-def _rows(shard: Shard, layout: Layout, chosen: np.ndarray, marked: np.ndarray) -> pa.Table:
+def _rows(shard: Shard, layout: Layout, chosen: np.ndarray, newer: np.ndarray) -> pa.Table:
     table = shard.table.take(pa.array(chosen))
     columns = dict(zip(table.column_names, table.columns))
     columns.update(_past(shard, layout, chosen))
     ones = pa.array(np.ones(len(chosen), np.float32))
     columns.update(dict.fromkeys(layout.constant, ones))
     columns[EVENT_TIME] = pa.array(shard.times[chosen])
-    columns[WINDOW] = pa.array(marked[chosen])
+    columns[NEWER] = pa.array(newer[chosen])
     return _table(columns, arrow_schema(layout, table.schema))
 
 
@@ -95,7 +95,7 @@ def users(shard: Shard, layout: Layout) -> pa.Table:
 def arrow_schema(layout: Layout, given: pa.Schema) -> pa.Schema:
     """Columns of a prepared row. given: of the raw rows, for the ids that are no features."""
     fields = [pa.field(name, _type(layout, given, name)) for name in layout.stored]
-    return pa.schema([*fields, pa.field(EVENT_TIME, pa.int64()), pa.field(WINDOW, pa.bool_())])
+    return pa.schema([*fields, pa.field(EVENT_TIME, pa.int64()), pa.field(NEWER, pa.int32())])
 
 
 def users_schema(layout: Layout, given: pa.Schema) -> pa.Schema:

@@ -1,4 +1,4 @@
-"""What a user had done before each row: histories of earlier events, all rows of a shard at once, and windows."""
+"""What a user had done before each row: histories of earlier events, a shard at once, and what is newer."""
 
 from __future__ import annotations
 
@@ -94,19 +94,19 @@ def after_last(events: Events, maximum: int) -> Cells:
     return Cells(_ragged(events.place, start, stop), _offsets(stop - start))
 
 
-def windows(events: Events, training: np.ndarray, maximum: int) -> np.ndarray:
-    """bool [n]: among a user's training rows that happened, from the last one backwards every `maximum`-th.
+def newer(events: Events, training: np.ndarray) -> np.ndarray:
+    """int32 [n]: how many of the user's training rows that happened come after this one.
 
-    The history of such a row with its item behind it ends where the next window begins, so all windows together show
-    each event as a target once, but for the first, before which nothing is known: a row without a past is no window.
+    -1 where it is of another part, did not happen or has no past. Rows at every L-th of these numbers are the ends of
+    windows that tile a user's events: the history of such a row with its item behind it ends where the next begins, so
+    that together they show each event as a target once, but for the first, before which nothing is known.
     """
     rows = np.flatnonzero(training & events.happened)
     first, end = spans(events.users[rows])
     rank = np.arange(len(rows))
-    chosen = ((end - 1 - rank) % maximum == 0) & (rank > first)
-    marked = np.zeros(len(training), bool)
-    marked[rows[chosen]] = True
-    return marked
+    found = np.full(len(training), -1, np.int32)
+    found[rows] = np.where(rank > first, end - 1 - rank, -1)
+    return found
 
 
 def _ragged(place: np.ndarray, start: np.ndarray, stop: np.ndarray) -> np.ndarray:

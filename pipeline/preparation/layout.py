@@ -7,14 +7,14 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 import pyarrow as pa
 
-from pipeline.prepared import EVENT_TIME, TITLE, TRAIN_COUNT, WINDOW
+from pipeline.prepared import EVENT_TIME, NEWER, TITLE, TRAIN_COUNT
 from pipeline.schema import Categorical, Column, Schema
 from pipeline.schema import Sequence as SequenceFeature
 from signatures.errors import UsageError
 
 ARROW_TYPES = {"int64": pa.int64(), "string": pa.string(), "float32": pa.float32()}
 
-_RESERVED = (EVENT_TIME, WINDOW, TRAIN_COUNT)
+_RESERVED = (EVENT_TIME, NEWER, TRAIN_COUNT)
 
 
 @dataclass(frozen=True)

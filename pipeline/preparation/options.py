@@ -19,7 +19,7 @@ from pipeline.sources.synthetic import Size
 from pipeline.sources.table_format import Format
 from signatures.errors import UsageError
 
-FORMAT = 1
+FORMAT = 2
 """Of what is written: raised when the same raw rows give other prepared ones."""
 
 _ROLES: Dict[str, Tuple[str, ...]] = {"leave_one_out": ("user", "time"), "time": ("time",)}
@@ -38,14 +38,15 @@ class Options(pydantic.BaseModel):
     form: Format = Format()
     """How the table is written down."""
     split: Optional[splits.Kind] = None
-    """By default leave_one_out for events, time for other tables that have it, random for the rest."""
+    """By default the data set's own where it has one, else leave_one_out for events, time for other tables that have
+    it, random for the rest. published: the test part is what the data set's publisher set aside."""
     validation_fraction: float = pydantic.Field(default=0.1, gt=0.0, lt=1.0)
     test_fraction: float = pydantic.Field(default=0.1, gt=0.0, lt=1.0)
     """Of the rows, where one event of each user is not what is held out."""
     maximum_history: Optional[int] = pydantic.Field(default=None, ge=1)
     """Cells of every sequence; None for the schema's maximum_length."""
     seed: int = pydantic.Field(default=0, ge=0)
-    """Of the random split, the samples for quantiles and the synthetic set."""
+    """Of what is drawn: random and published splits, the samples for quantiles, the synthetic set."""
     size: Size = Size()
     """Of the synthetic set."""
 
@@ -101,12 +102,14 @@ def plan(source: Source, options: Options) -> Plan:
     items = source.items.column_names if source.items is not None else ()
     layout = layouts.plan(source.schema, source.columns, source.dataset, users, items)
     roles = source.schema.roles
-    split = options.split
+    split = options.split or source.split
     if split is None:
         split = "leave_one_out" if layout.positives_only else "time" if roles.time is not None else "random"
     for role in _ROLES.get(split, ()):
         if getattr(roles, role) is None:
             raise UsageError(f"split is {split}, which needs roles.{role} in schema {source.schema.name!r}; set it")
+    if split == "published" and not source.held_out:
+        raise UsageError(f"split is published, but {source.dataset} has no rows set aside; use random, order or time")
     return Plan(source, layout, split, options)
 
 

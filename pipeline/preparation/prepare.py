@@ -98,6 +98,9 @@ def _assigner(planned: Plan, spooled: Spool) -> assembly.Assign:
         return lambda shard: splits.by_time(shard.times, found)
     if planned.split == "order":
         return lambda shard: splits.by_order(shard.positions, spooled.rows, fractions)
+    if planned.split == "published":
+        held_out = planned.source.held_out
+        return lambda shard: splits.published(shard.positions, spooled.rows, held_out, seed, fractions[0])
     return lambda shard: splits.at_random(shard.positions, seed, fractions)
 
 

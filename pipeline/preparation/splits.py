@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.prepared import Part
 
 PARTS: Tuple[Part, ...] = ("train", "validation", "test")
-Kind = Literal["leave_one_out", "time", "order", "random"]
+Kind = Literal["leave_one_out", "time", "order", "random", "published"]
 
 MINIMUM_EVENTS = 3
 """A user with fewer has none to hold out."""
@@ -50,6 +50,12 @@ def at_random(positions: np.ndarray, seed: int, fractions: Tuple[float, float]) 
     """By a hash of the row's place and the seed, so that the batches do not matter; int8 [n]."""
     share = _uniform(positions, seed)
     return np.where(share < fractions[1], 2, np.where(share < sum(fractions), 1, 0)).astype(np.int8)
+
+
+def published(positions: np.ndarray, rows: int, held_out: int, seed: int, fraction: float) -> np.ndarray:
+    """The last `held_out` of the table's rows are for test; of the others this fraction, drawn as by `at_random`, for
+    validation; int8 [n]."""
+    return np.where(positions >= rows - held_out, 2, at_random(positions, seed, (fraction, 0.0))).astype(np.int8)
 
 
 def thresholds(times: Callable[[], Iterable[np.ndarray]], fractions: Tuple[float, float]) -> Tuple[int, int]:

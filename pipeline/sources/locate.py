@@ -7,18 +7,18 @@ import os
 import shutil
 import zipfile
 from pathlib import Path
-from typing import List, Optional
+from typing import Optional, Tuple
 
 import httpx
 from rich.console import Console
 
 from pipeline.publishing import replacing
-from pipeline.sources import movielens, synthetic
+from pipeline.sources import census_income, movielens, movielens_labels, synthetic
 from pipeline.sources.source import Source
 from signatures.errors import UsageError
 
 DEFAULT = "ml-100k"
-NAMES = (*movielens.FILES, "synthetic")
+NAMES = (*movielens.FILES, "synthetic", movielens_labels.NAME, census_income.NAME)
 
 _CHECKSUMS = {"ml-100k": "0e33842e24a9c977be4e0107933c0723", "ml-1m": "c4d9eecfca2ab87c1945afe126590906"}
 """MD5 of the archives, as GroupLens publishes them."""
@@ -37,6 +37,10 @@ def find(dataset: Optional[str], size: synthetic.Size, seed: int, console: Conso
         )
     if name == "synthetic":
         return synthetic.source(size, seed)
+    if name == census_income.NAME:
+        return census_income.read(census_income.find(_roots()))
+    if name == movielens_labels.NAME:
+        return movielens_labels.read(folder(movielens_labels.ORIGINAL, console))
     try:
         return movielens.read(name, folder(name, console))
     except UsageError as error:
@@ -49,7 +53,7 @@ def find(dataset: Optional[str], size: synthetic.Size, seed: int, console: Conso
 
 def folder(name: str, console: Console) -> Path:
     """The folder with the files of ml-100k or ml-1m, fetched if need be. Raises UsageError saying where to put them."""
-    places = _places(name)
+    places = [root / name for root in _roots()]
     for place in places:
         if (place / movielens.FILES[name][0]).is_file():
             return place
@@ -67,11 +71,11 @@ def folder(name: str, console: Console) -> Path:
     return places[-1]
 
 
-def _places(name: str) -> List[Path]:
+def _roots() -> Tuple[Path, ...]:
+    """The folders in which a data set's own folder may be."""
     own = os.environ.get("SIGNET_DATA_DIR")
     cache = os.environ.get("SIGNET_CACHE") or "~/.cache/signet"
-    places = [Path(own).expanduser() / name] if own else []
-    return [*places, Path(cache).expanduser() / name]
+    return (*((Path(own).expanduser(),) if own else ()), Path(cache).expanduser())
 
 
 def _fetch(url: str) -> bytes:

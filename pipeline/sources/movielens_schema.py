@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Dict, Tuple
+
 from pipeline.schema import Schema, parse
 
 MAXIMUM_HISTORY = 50
@@ -31,9 +33,18 @@ GENRES = (
 """Without "unknown", which says what an empty list says."""
 
 
-def schema(name: str) -> Schema:
-    """The schema of the data set of this name."""
-    history = {
+FEATURES: Tuple[Dict[str, Any], ...] = (
+    {"name": "user_id", "kind": "categorical", "side": "user"},
+    {
+        "name": "age",
+        "kind": "numeric",
+        "side": "user",
+        "transform": "bucketise",
+        "boundaries": [18, 25, 35, 45, 50, 56],
+    },
+    {"name": "gender", "kind": "categorical", "side": "user", "dtype": "string"},
+    {"name": "occupation", "kind": "categorical", "side": "user", "dtype": "string"},
+    {
         "name": "history",
         "kind": "sequence",
         "side": "user",
@@ -41,34 +52,27 @@ def schema(name: str) -> Schema:
         "maximum_length": MAXIMUM_HISTORY,
         "side_sequences": [{"name": "history_rating"}],
         "times": "history_time",
-    }
-    features = [
-        {"name": "user_id", "kind": "categorical", "side": "user"},
-        {
-            "name": "age",
-            "kind": "numeric",
-            "side": "user",
-            "transform": "bucketise",
-            "boundaries": [18, 25, 35, 45, 50, 56],
-        },
-        {"name": "gender", "kind": "categorical", "side": "user", "dtype": "string"},
-        {"name": "occupation", "kind": "categorical", "side": "user", "dtype": "string"},
-        history,
-        {"name": "hour", "kind": "categorical", "side": "context"},
-        {"name": "weekday", "kind": "categorical", "side": "context"},
-        {"name": "item_id", "kind": "categorical", "side": "item"},
-        {"name": "genres", "kind": "bag", "side": "item", "dtype": "string", "maximum_length": 6},
-        {
-            "name": "release_year",
-            "kind": "numeric",
-            "side": "item",
-            "transform": "bucketise",
-            "boundaries": [1940, 1955, 1965, 1975, 1985, 1990, 1993, 1995, 1996, 1997, 1998],
-        },
-    ]
+    },
+    {"name": "hour", "kind": "categorical", "side": "context"},
+    {"name": "weekday", "kind": "categorical", "side": "context"},
+    {"name": "item_id", "kind": "categorical", "side": "item"},
+    {"name": "genres", "kind": "bag", "side": "item", "dtype": "string", "maximum_length": 6},
+    {
+        "name": "release_year",
+        "kind": "numeric",
+        "side": "item",
+        "transform": "bucketise",
+        "boundaries": [1940, 1955, 1965, 1975, 1985, 1990, 1993, 1995, 1996, 1997, 1998],
+    },
+)
+"""What is known of a user, a film and a moment, as a schema file would say it."""
+
+
+def schema(name: str) -> Schema:
+    """The schema of the data set of this name."""
     content = {
         "name": name,
-        "features": features,
+        "features": FEATURES,
         "labels": [{"name": "click"}, {"name": "like"}, {"name": "next_item"}],
         "masks": [{"name": "like_mask"}],
         "sample_weights": [{"name": "weight"}],

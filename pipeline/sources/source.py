@@ -7,6 +7,7 @@ from typing import Callable, Iterator, Optional, Tuple
 
 import pyarrow as pa
 
+from pipeline.preparation.splits import Kind
 from pipeline.schema import Schema
 
 BATCH_ROWS = 65_536
@@ -36,3 +37,7 @@ class Source:
     """User-side columns by the user column, where they are kept apart from the rows; each id once."""
     items: Optional[pa.Table] = None
     """Item-side columns and `title` by the item column, likewise."""
+    split: Optional[Kind] = None
+    """How this data set is split unless a person says otherwise; None for what its columns suggest."""
+    held_out: int = 0
+    """How many of the last rows its publisher set aside for testing: the test part where the split is `published`."""

@@ -1,6 +1,6 @@
 """`signet bench`: every benchmark, printed as tables and written to reports/bench.json.
 
-python -m tests.benchmarks [--quick] [training tables rank prepare serving lint]
+python -m tests.benchmarks [--quick] [training tables rank retrieval prepare serving lint]
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from pipeline.dataset import training_batches
 from pipeline.models import registry
 from pipeline.places import Places
 from pipeline.prepared import Prepared
-from tests.benchmarks import lint, prepare, rank, serving, tables, training
+from tests.benchmarks import lint, prepare, rank, rank_over_grpc, retrieval, serving, tables, training
 
-WHAT = ("training", "tables", "rank", "prepare", "serving", "lint")
+WHAT = ("training", "tables", "rank", "retrieval", "prepare", "serving", "lint")
 
 
 def main() -> None:
@@ -40,7 +40,7 @@ def main() -> None:
     if unknown:
         parser.error(f"benchmark {unknown[0]!r} is unknown; choose of {', '.join(WHAT)}")
     console = Console()
-    console.width = max(console.width, 110)  # a pipe has 80 columns, which cut the names
+    console.width = max(console.width, 150)  # a pipe has 80 columns, which cut the names
     found: Dict[str, Any] = {}
     for name in chosen.what or WHAT:
         measured = run(name, chosen, console)
@@ -63,6 +63,11 @@ def run(name: str, chosen: argparse.Namespace, console: Console) -> List[Any]:
         measured = [tables.measure(rows, rounds=2 if chosen.quick else 9) for rows in sizes]
         _print("a training step: lazy updates against the dense optimizer", tables.table(measured), console)
         return measured
+    if name == "retrieval":
+        size, rounds = (20_000, 2) if chosen.quick else (1_000_000, 15)
+        measured = list(retrieval.measure(size, rounds=rounds))
+        _print("the best 100 items, against brute force", retrieval.table(measured), console)
+        return measured
     if name == "lint":
         measured = list(lint.measure(lint.newest(chosen.exports), rounds=1 if chosen.quick else 5))
         _print("linting, the start of the process included", lint.table(measured), console)
@@ -77,13 +82,18 @@ def run(name: str, chosen: argparse.Namespace, console: Console) -> List[Any]:
     built = [ready(model, prepared) for model in registry.NAMES]
     rounds = 2 if chosen.quick else 15
     if name == "training":
-        measured = list(training.measure(built, prepared, batches=5 if chosen.quick else 30, rounds=min(rounds, 5)))
+        measured = list(training.measure(built, prepared, batches=5 if chosen.quick else 400, rounds=min(rounds, 3)))
         _print("training", training.table(measured), console)
         return measured
     measured = [one for each in built for one in rank.measure(each, prepared, rounds=rounds)]
-    short = next(each for each in built if each.experiment.model == "din")
-    measured += rank.measure(short, prepared, history=25, rounds=rounds)
+    din = next(each for each in built if each.experiment.model == "din")
+    measured += rank.measure(din, prepared, history=25, rounds=rounds)
     _print("rank against the same rows tiled", rank.table(measured), console)
+    with tempfile.TemporaryDirectory() as folder:
+        for each, history in ((din, None), (din, 25), (built[0], None)):
+            measured += rank_over_grpc.measure(each, prepared, Path(folder), history=history, rounds=rounds)
+    over = [one for one in measured if isinstance(one, rank_over_grpc.Measurement)]
+    _print("the same over gRPC, end to end", rank_over_grpc.table(over), console)
     return measured
 
 

@@ -1,54 +1,63 @@
-"""How much `rank` saves: one user and N candidates, against the same rows tiled through `serving_default`.
+"""How much `rank` and `rank_items` save: one user and N candidates, against the same pairs as `serving_default`'s rows.
 
-Both are called in this process from raw values, encoding included, as a server would call them; nothing crosses a wire.
-Rounds alternate between the ways, so that all meet the same load of the machine. Where a model has an attention by the
-candidate, a third way is the tiled rows through its plain first layer, on the whole concatenation: how it is commonly
-built, and slower than our own `serving_default`.
+All run in this process from raw values, encoding included, as a server runs them (`tests.benchmarks.sessions`); nothing
+crosses a wire. Rounds alternate between the ways, so that all meet the same load of the machine. The rows are asked for
+twice: of our own `serving_default`, and of the model as it is commonly built (`tests.benchmarks.common_forms`).
 """
 
 from __future__ import annotations
 
+import tempfile
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
-from unittest import mock
 
 import numpy as np
-import tensorflow as tf
 
-from pipeline import inference, requests, wire
+from pipeline import inference, requests, saved_models
 from pipeline.builder import Built
 from pipeline.gates import tile
 from pipeline.inference import InferenceSignature
 from pipeline.items import load as load_items
-from pipeline.layers.target_attention import TargetAttention
 from pipeline.prepared import Prepared
 from pipeline.rows import Rows, take
 from pipeline.schema import Sequence as SequenceFeature
+from serving.client import grpc_wire
+from serving.client.transport import Target
+from tests.benchmarks import sessions
+from tests.benchmarks.common_forms import commonly_built
 
 CANDIDATES = (100, 300, 1000)
 WARM_UP = 3
+TILED = ("serving_default", "common")
+"""The bases."""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """Both ways at one number of candidates. Times are medians over the rounds, ratios tiled / rank."""
+    """One signature at one number of candidates. Times are medians over the rounds; above 1, it is better."""
 
     model: str
+    signature: str
     candidates: int
     history: int
     """Cells of the longest sequence; 0 where the model reads none."""
+    milliseconds: float
     tiled_milliseconds: float
-    rank_milliseconds: float
-    ratio: float
+    """Of our own `serving_default` on the tiled rows."""
+    common_milliseconds: float
+    """Of the common form on the same rows."""
+    tiled_ratio: float
     """Median of the ratios of the rounds."""
-    quartiles: Tuple[float, float]
-    cpu_ratio: float
+    tiled_quartiles: Tuple[float, float]
+    common_ratio: float
+    common_quartiles: Tuple[float, float]
+    common_cpu_ratio: float
     """Of the processor time of all rounds: what both cost where cores are busy with other requests."""
-    plain_ratio: Optional[float]
-    """As `ratio`, with the plain attention in place of our tiled one; None for a model without it."""
+    request_bytes: int
+    """Of the PredictRequest as it is sent."""
     bytes_ratio: float
-    """Of the request, as the cells of its tensors."""
     rounds: int
 
 
@@ -61,24 +70,41 @@ def measure(
 ) -> List[Measurement]:
     """The row with the longest sequences, cut to `history` cells where that is given, at each number of candidates.
 
-    Sequences are sent padded to their maximum, as clients of fixed shape do. AssertionError if the two ways disagree.
+    Sequences are sent padded to their maximum, as clients of fixed shape do. AssertionError if two ways disagree.
     """
-    items = load_items(prepared)
-    by_name = {signature.name: signature for signature in inference.signatures(built, None)}
-    rank, pointwise = by_name["rank"], by_name["serving_default"]
-    row = _row(built, prepared, history)
+    ways = signatures(built, prepared)
     measured = []
-    for count in candidates:
-        asked = requests.request(rank, built, row, items, candidates=count)
-        tiled = tile(asked, rank.described(), pointwise.described())
-        calls = {"tiled": _call(pointwise, tiled), "rank": _call(rank, asked)}
-        if hasattr(built.model, "attention"):
-            with mock.patch.object(TargetAttention, "_of_pairs", plain_first_layer):
-                calls["plain"] = _call(pointwise, tiled)
-        _check_equal(calls)
-        wall, cpu = _rounds(calls, rounds)
-        measured.append(_measurement(built, count, asked, tiled, wall, cpu))
+    with tempfile.TemporaryDirectory() as folder:
+        export = Path(folder) / built.experiment.model / "1"
+        saved_models.save(tuple(ways.values()), built.encoder, export)
+        for count in candidates:
+            asked = questions(built, prepared, ways, count, history)
+            calls = sessions.calls(export, asked)
+            _check_equal(calls)
+            wall, cpu = _rounds(calls, rounds)
+            measured += [_measurement(built, name, count, asked, wall, cpu) for name in asked if name not in TILED]
     return measured
+
+
+def signatures(built: Built, prepared: Prepared) -> Dict[str, InferenceSignature]:
+    """By name, all that answer the same question: the tiled ones first."""
+    made = {each.name: each for each in inference.signatures(built, load_items(prepared))}
+    common = commonly_built(made["serving_default"])
+    ways = {"serving_default": made["serving_default"], "common": common, "rank": made["rank"]}
+    return {**ways, "rank_items": made["rank_items"]} if "rank_items" in made else ways
+
+
+def questions(
+    built: Built, prepared: Prepared, ways: Dict[str, InferenceSignature], candidates: int, history: Optional[int]
+) -> Dict[str, Rows]:
+    """The same user and candidates as inputs of each signature."""
+    row = _row(built, prepared, history)
+    ranked = requests.request(ways["rank"], built, row, load_items(prepared), candidates=candidates)
+    tiled = tile(ranked, ways["rank"].described(), ways["serving_default"].described())
+    return {
+        name: {column: (tiled if name in TILED else ranked)[column] for column in way.inputs}
+        for name, way in ways.items()
+    }
 
 
 def _row(built: Built, prepared: Prepared, history: Optional[int]) -> Rows:
@@ -108,28 +134,11 @@ def _sequences(built: Built) -> List[SequenceFeature]:
     return [feature for feature in built.schema.features if isinstance(feature, SequenceFeature)]
 
 
-def _call(signature: InferenceSignature, rows: Rows) -> Callable[[], Dict[str, np.ndarray]]:
-    function, tensors = signature.trace(), wire.tensors(signature.inputs, rows)
-
-    def call() -> Dict[str, np.ndarray]:
-        return {name: answer.numpy() for name, answer in function(**tensors).items()}
-
-    return call
-
-
 def _check_equal(calls: Dict[str, Callable[[], Any]]) -> None:
     ranked = calls["rank"]()
     for answers in (call() for way, call in calls.items() if way != "rank"):
         for name, scores in ranked.items():
-            np.testing.assert_allclose(scores.reshape(-1), answers[name], atol=1e-5)
-
-
-def plain_first_layer(layer: Any, keys: tf.Tensor, query: tf.Tensor) -> tf.Tensor:
-    """`TargetAttention`'s first layer [B, L, H] as one product with [k, q, q - k, k * q], W3 being 0."""
-    queries = tf.broadcast_to(query[:, tf.newaxis], tf.shape(keys))
-    whole = tf.concat([keys, queries, queries - keys, keys * queries], axis=-1)
-    kernel = tf.concat([layer._key, layer._query, tf.zeros_like(layer._key), layer._product], axis=0)
-    return tf.tensordot(whole, kernel, 1) + layer._bias
+            np.testing.assert_allclose(scores.reshape(-1), answers[name].reshape(-1), atol=1e-5)
 
 
 def _rounds(calls: Dict[str, Callable[[], Any]], rounds: int) -> Tuple[Dict[str, np.ndarray], Dict[str, float]]:
@@ -147,49 +156,43 @@ def _rounds(calls: Dict[str, Callable[[], Any]], rounds: int) -> Tuple[Dict[str,
 
 
 def _measurement(
-    built: Built, count: int, asked: Rows, tiled: Rows, wall: Dict[str, np.ndarray], cpu: Dict[str, float]
+    built: Built, name: str, count: int, asked: Dict[str, Rows], wall: Dict[str, np.ndarray], cpu: Dict[str, float]
 ) -> Measurement:
-    ratios = wall["tiled"] / wall["rank"]
-    low, middle, high = (float(q) for q in np.quantile(ratios, [0.25, 0.5, 0.75]))
+    milliseconds = {way: 1e3 * float(np.median(seconds)) for way, seconds in wall.items()}
+    tiled, common = (np.quantile(wall[base] / wall[name], [0.25, 0.5, 0.75]).tolist() for base in TILED)
+    rows = asked[name]
     return Measurement(
-        model=built.experiment.model,
-        candidates=count,
-        history=max((int(asked[f"{s.name}_length"].max()) for s in _sequences(built)), default=0),
-        tiled_milliseconds=1e3 * float(np.median(wall["tiled"])),
-        rank_milliseconds=1e3 * float(np.median(wall["rank"])),
-        ratio=middle,
-        quartiles=(low, high),
-        cpu_ratio=cpu["tiled"] / max(cpu["rank"], 1e-9),
-        plain_ratio=float(np.median(wall["plain"] / wall["rank"])) if "plain" in wall else None,
-        bytes_ratio=_size(tiled) / _size(asked),
-        rounds=len(ratios),
+        model=built.experiment.model, signature=name, candidates=count,
+        history=max((int(rows[f"{s.name}_length"].max()) for s in _sequences(built)), default=0),
+        milliseconds=milliseconds[name], tiled_milliseconds=milliseconds["serving_default"],
+        common_milliseconds=milliseconds["common"],
+        tiled_ratio=tiled[1], tiled_quartiles=(tiled[0], tiled[2]),
+        common_ratio=common[1], common_quartiles=(common[0], common[2]),
+        common_cpu_ratio=cpu["common"] / max(cpu[name], 1e-9),
+        request_bytes=size(built, name, rows),
+        bytes_ratio=size(built, "serving_default", asked["serving_default"]) / size(built, name, rows),
+        rounds=len(wall[name]),
     )
 
 
-def _size(rows: Rows) -> int:
-    """Bytes of the cells; text as UTF-8."""
-    text = [cell for cells in rows.values() if cells.dtype == object for cell in cells.ravel()]
-    return sum(cells.nbytes for cells in rows.values() if cells.dtype != object) + sum(len(c.encode()) for c in text)
+def size(built: Built, signature: str, rows: Rows) -> int:
+    """Bytes of the serialized PredictRequest."""
+    text = np.frompyfunc(str.encode, 1, 1)
+    arrays = {name: text(cells) if cells.dtype == object else cells for name, cells in rows.items()}
+    return len(grpc_wire.predict(Target(built.experiment.model, signature), arrays, ()).body)
 
 
 def table(measured: Sequence[Measurement]) -> List[List[str]]:
     """Rows of text, the head first."""
-    head = ["model", "candidates", "history", "tiled ms", "rank ms", "ratio", "quartiles", "CPU ratio"]
-    head += ["plain ratio", "bytes ratio"]
-    return [head, *([*_cells(one)] for one in measured)]
+    head = ["model", "signature", "N", "history", "ms", "tiled ms", "common ms", "tiled ratio", "common ratio"]
+    return [[*head, "CPU", "bytes", "fewer"], *(_cells(one) for one in measured)]
 
 
 def _cells(one: Measurement) -> List[str]:
-    low, high = one.quartiles
     return [
-        one.model,
-        str(one.candidates),
-        str(one.history),
-        f"{one.tiled_milliseconds:.2f}",
-        f"{one.rank_milliseconds:.2f}",
-        f"{one.ratio:.2f}",
-        f"{low:.2f}-{high:.2f}",
-        f"{one.cpu_ratio:.2f}",
-        "" if one.plain_ratio is None else f"{one.plain_ratio:.2f}",
-        f"{one.bytes_ratio:.1f}",
+        one.model, one.signature, str(one.candidates), str(one.history),
+        f"{one.milliseconds:.2f}", f"{one.tiled_milliseconds:.2f}", f"{one.common_milliseconds:.2f}",
+        f"{one.tiled_ratio:.2f} [{one.tiled_quartiles[0]:.2f}-{one.tiled_quartiles[1]:.2f}]",
+        f"{one.common_ratio:.2f} [{one.common_quartiles[0]:.2f}-{one.common_quartiles[1]:.2f}]",
+        f"{one.common_cpu_ratio:.2f}", f"{one.request_bytes:,}", f"{one.bytes_ratio:.1f}",
     ]

@@ -1,0 +1,1 @@
+"""Top-k over a catalogue: an index finds places by score, the catalogue turns them into ids without the excluded."""
