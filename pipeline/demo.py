@@ -90,7 +90,7 @@ def someone(prepared: Prepared) -> str:
 def served(places: Places, console: Console) -> Iterator[Ports]:
     """`signet serve` on free ports while inside, both models available."""
     ports = Ports(*free_ports())
-    command = [sys.executable, "-m", "pipeline.console", "serve", "--exports", str(places.exports)]
+    command = [sys.executable, "-m", "pipeline.entry", "serve", "--exports", str(places.exports)]
     for model in MODELS:
         command += ["--model", model]
     command += ["--port", str(ports.grpc), "--rest-port", str(ports.rest)]

@@ -30,8 +30,8 @@ def test_the_demo_ends_with_ten_films_of_both_transports(
     monkeypatch.setattr(sys, "argv", ["signet", "demo", "--dataset", str(tiny_prepared.folder), *settings])
     with pytest.raises(SystemExit) as end:
         entry.main()
-    shown = capsys.readouterr().out
-    assert end.value.code == 0, shown
+    shown, told = capsys.readouterr()
+    assert end.value.code == 0, shown + told
     places = re.findall(r"^│ +(\d+) +│ (.+?) +│ +(-?[\d.]+) +│ +([\d.]+) +│ +([\d.]+) +│$", shown, re.MULTILINE)
     assert [int(place[0]) for place in places] == list(range(1, 11)), shown
     assert all(over_grpc == over_rest for *_, over_grpc, over_rest in places)
