@@ -133,7 +133,7 @@ def test_a_model_that_does_not_retrieve_has_no_floor(tiny_prepared: Prepared, tm
 def test_scann_is_another_signature_and_another_server(
     two_tower: Built, tiny_prepared: Prepared, tmp_path: Path
 ) -> None:
-    pytest.importorskip("scann")
+    pytest.importorskip("scann", reason="scann has no wheel for this platform")
     outcome = export(wanting(two_tower, scann=True), tiny_prepared, GOOD, tmp_path)
     manifest = published(outcome)
     assert manifest.signatures["retrieve_scann"] == manifest.signatures["retrieve"]

@@ -201,7 +201,7 @@ def test_the_part_of_an_experiment_is_checked() -> None:
 
 
 def test_scann_finds_the_best_and_is_an_index() -> None:
-    pytest.importorskip("scann")
+    pytest.importorskip("scann", reason="scann has no wheel for this platform")
     vectors, users = clustered()
     index = ScannIndex(vectors, 16)
     scores, places = found(index, users, 20)
@@ -214,7 +214,7 @@ def test_scann_finds_the_best_and_is_an_index() -> None:
 
 
 def test_scann_leaves_places_empty_where_it_found_no_more() -> None:
-    pytest.importorskip("scann")
+    pytest.importorskip("scann", reason="scann has no wheel for this platform")
     vectors, users = clustered(300)
     identities = Identities(np.arange(300))
     catalogue = Catalogue(identities, ScannIndex(vectors, 128))  # searches 64 leaves of 128

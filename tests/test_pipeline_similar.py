@@ -60,7 +60,7 @@ def test_many_items_are_searched_in_chunks(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_scann_finds_nearly_all_and_says_how_many() -> None:
-    pytest.importorskip("scann")
+    pytest.importorskip("scann", reason="scann has no wheel for this platform")
     draw = np.random.default_rng(0)
     vectors = (draw.normal(size=(40, 8))[draw.integers(0, 40, 2000)] + 0.3 * draw.normal(size=(2000, 8))).astype("f4")
     exact, found = (neighbours.neighbours(vectors, 10, way) for way in ("exact", "scann"))

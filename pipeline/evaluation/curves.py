@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from pipeline.evaluation.aspects import Ends, Learning
-from pipeline.evaluation.drawing import TEXT, Palette, Plot, svg
+from pipeline.evaluation.drawing import Palette, Plot, svg
+from signatures.plots import TEXT
 
 
 @dataclass(frozen=True)

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import re
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, Tuple
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-TEXT, GRID = "#010203", "#040506"
-"""Stand for the page's colours until the SVG is written."""
+from signatures import plots
+
 _COLOURS = ("#2f7ed8", "#e8743b", "#17a673", "#a25ddc", "#c99700", "#e0457b", "#0fa3b1", "#8d6e53")
 _GREYS = ("#8a9099", "#5f6670", "#aab0b8", "#747b85")
 _DASHES: Tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
-_STYLE: Any = {
-    "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9.5, "axes.titlesize": 10,
-    "axes.titleweight": "bold", "text.color": TEXT,
-    "axes.labelcolor": TEXT, "xtick.color": TEXT, "ytick.color": TEXT,
-    "axes.edgecolor": GRID,
-    "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": GRID, "grid.linewidth": 0.7,
-    "axes.axisbelow": True, "axes.titlelocation": "left", "axes.facecolor": "none", "figure.facecolor": "none",
-}
 
 
 @dataclass(frozen=True)
@@ -63,17 +53,14 @@ def svg(title: str, draw: Callable[[Axes], None], size: Tuple[float, float] = (4
 
 
 def figure_svg(title: str, draw: Callable[[Figure], None], size: Tuple[float, float]) -> str:
-    """SVG to stand in a page: no address in it, and ids that no other drawing of the page has."""
-    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": title}):
+    """SVG to stand in a page, with ids that no other drawing of the page has."""
+
+    def make() -> Figure:
         figure = Figure(figsize=size, layout="constrained")
         draw(figure)
-        written = io.StringIO()
-        figure.savefig(written, format="svg", metadata={"Date": None})
-    svg = written.getvalue()
-    svg = svg[svg.index("<svg") :].replace(TEXT, "currentColor").replace(GRID, "var(--grid)")
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r' xmlns(:\w+)?="[^"]*"', "", svg)
-    return own_ids(svg, re.sub(r"\W+", "-", title))
+        return figure
+
+    return own_ids(plots.in_page(make, title), re.sub(r"\W+", "-", title))
 
 
 def own_ids(svg: str, prefix: str) -> str:

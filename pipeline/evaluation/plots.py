@@ -8,8 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pipeline.baselines import registry as baselines
-from pipeline.evaluation.drawing import TEXT, Palette, Plot, figure_svg, svg
+from pipeline.evaluation.drawing import Palette, Plot, figure_svg, svg
 from pipeline.evaluation.results import POPULARITY, Curve, Evaluation, Ranking, Scores
+from signatures.plots import TEXT
 
 
 def palette(evaluation: Evaluation) -> Palette:

@@ -127,6 +127,13 @@ def candidate_axis(user: tf.Tensor) -> tf.Tensor:
     return user[:, tf.newaxis]
 
 
+def sides_of(schema: Schema, user: Callable[[], Tensors], candidates: Tensors) -> List[Tensors]:
+    """The parts [B, 1, ...] that `user` makes, where there is anything of a user, and the candidates' [B, N, ...]."""
+    if not any(f.side in USER_SIDES for f in schema.features):
+        return [candidates]
+    return [{name: candidate_axis(part) for name, part in user().items()}, candidates]
+
+
 def of_candidates(parts: Callable[[Tensors], Tensors], item: Tensors) -> Tensors:
     """{name: [B, N, ...]}, what `parts` makes of the candidates' encoded features [B, N, ...], handed to it as rows.
 

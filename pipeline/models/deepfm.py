@@ -28,9 +28,9 @@ from pipeline.layers.fields import (
     USER_SIDES,
     Fields,
     by_side,
-    candidate_axis,
     embedded_columns,
     of_candidates,
+    sides_of,
     trimmed,
     without_side_columns,
 )
@@ -99,9 +99,7 @@ class DeepFM(keras.Model):
 
     def rank_parts(self, user: Tensors, parts: Tensors) -> Dict[str, tf.Tensor]:
         """`rank` of candidates by their `item_parts`, [B, N, ...]."""
-        sides = [parts]
-        if any(f.side in USER_SIDES for f in self._schema.features):
-            sides.insert(0, {name: candidate_axis(part) for name, part in self._parts(user, index=0).items()})
+        sides = sides_of(self._schema, lambda: self._parts(user, index=0), parts)
         deep = self.output_layer(self.hidden.flat_output([side["hidden"] for side in sides]))
         return {self._task: self._logit(sides, deep)}
 

@@ -21,12 +21,11 @@ from pipeline.embeddings import EmbeddingCollection
 from pipeline.encoding import FeatureSpace, Tensors
 from pipeline.layers.activations import ActivationName
 from pipeline.layers.fields import (
-    USER_SIDES,
     Fields,
     by_side,
-    candidate_axis,
     embedded_columns,
     of_candidates,
+    sides_of,
     trimmed,
     without_side_columns,
 )
@@ -89,9 +88,7 @@ class MMoE(keras.Model):
 
     def rank_parts(self, user: Tensors, parts: Tensors) -> Dict[str, tf.Tensor]:
         """`rank` of candidates by their `item_parts`, [B, N, ...]."""
-        sides = [parts]
-        if any(f.side in USER_SIDES for f in self._schema.features):
-            sides.insert(0, {name: candidate_axis(part) for name, part in self._parts(user, index=0).items()})
+        sides = sides_of(self._schema, lambda: self._parts(user, index=0), parts)
         experts = [
             expert.flat_output([side[f"expert_{place}"] for side in sides]) for place, expert in enumerate(self.experts)
         ]

@@ -2,48 +2,26 @@
 
 from __future__ import annotations
 
-import io
-import re
-from typing import Any, List
+from functools import partial
+from typing import List
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from serving.load.result import Result
+from signatures import plots
 
-_TEXT, _GRID = "#010203", "#040506"
-"""Stand for the page's colours until the SVG is written."""
 _BLUE, _ORANGE, _RED = "#2f7ed8", "#e8743b", "#d13a3a"
-_STYLE: Any = {
-    "svg.fonttype": "none", "svg.hashsalt": "load", "font.family": "sans-serif", "font.size": 9.5,
-    "axes.titlesize": 10, "axes.titleweight": "bold", "axes.titlelocation": "left", "axes.grid": True,
-    "axes.axisbelow": True, "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False,
-    "grid.linewidth": 0.7,
-}
-_COLOURS = ("text.color", "axes.labelcolor", "xtick.color", "ytick.color")
-_LINES = ("axes.edgecolor", "grid.color")
 
 
 def svg(result: Result) -> str:
-    """To stand in a page: it takes its text colour from there, and holds no address."""
-    style = {**_STYLE, **dict.fromkeys(_COLOURS, _TEXT), **dict.fromkeys(_LINES, _GRID),
-             "axes.facecolor": "none", "figure.facecolor": "none"}
-    written = io.StringIO()
-    with matplotlib.rc_context(style):
-        _figure(result).savefig(written, format="svg", metadata={"Date": None})
-    text = written.getvalue()
-    text = text[text.index("<svg"):].replace(_TEXT, "currentColor").replace(_GRID, "var(--grid)")
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    return re.sub(r' xmlns(:\w+)?="[^"]*"', "", text)
+    """To stand in a page; see `signatures.plots`."""
+    return plots.in_page(partial(_figure, result), "load")
 
 
 def png(result: Result) -> bytes:
     """A picture on white."""
-    drawn = io.BytesIO()
-    with matplotlib.rc_context({**_STYLE, "grid.color": "#dfe3e9"}):
-        _figure(result).savefig(drawn, format="png", dpi=130)
-    return drawn.getvalue()
+    return plots.on_white(partial(_figure, result))
 
 
 def _figure(result: Result) -> Figure:

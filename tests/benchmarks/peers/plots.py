@@ -2,49 +2,27 @@
 
 from __future__ import annotations
 
-import io
-import re
-from typing import Any, Sequence
+from functools import partial
+from typing import Sequence
 
-import matplotlib
 from matplotlib.figure import Figure
 
+from signatures import plots
 from tests.benchmarks.peers.results import Result
 
-_TEXT, _GRID = "#010203", "#040506"
-"""Stand for the page's colours until the SVG is written."""
 COLOURS = {"reached": "#17a673", "below": "#e8743b", "": "#2f7ed8"}
 """By state."""
-_STYLE: Any = {
-    "svg.fonttype": "none", "svg.hashsalt": "peers", "font.family": "sans-serif", "font.size": 9.5,
-    "axes.titlesize": 10, "axes.titleweight": "bold", "axes.titlelocation": "left", "axes.axisbelow": True,
-    "axes.spines.top": False, "axes.spines.right": False, "axes.spines.left": False, "legend.frameon": False,
-    "grid.linewidth": 0.7,
-}
-_COLOURS = ("text.color", "axes.labelcolor", "xtick.color", "ytick.color")
-_LINES = ("axes.edgecolor", "grid.color")
 _TICKS = (0.25, 0.5, 1, 2, 5, 10, 20, 50, 100, 200)
 
 
 def svg(results: Sequence[Result]) -> str:
-    """To stand in a page: it takes its text colour from there, and holds no address."""
-    style = {**_STYLE, **dict.fromkeys(_COLOURS, _TEXT), **dict.fromkeys(_LINES, _GRID),
-             "axes.facecolor": "none", "figure.facecolor": "none"}
-    written = io.StringIO()
-    with matplotlib.rc_context(style):
-        _figure(results).savefig(written, format="svg", metadata={"Date": None})
-    text = written.getvalue()
-    text = text[text.index("<svg"):].replace(_TEXT, "currentColor").replace(_GRID, "var(--grid)")
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    return re.sub(r' xmlns(:\w+)?="[^"]*"', "", text)
+    """To stand in a page; see `signatures.plots`."""
+    return plots.in_page(partial(_figure, results), "peers")
 
 
 def png(results: Sequence[Result]) -> bytes:
     """A picture on white, for a README."""
-    drawn = io.BytesIO()
-    with matplotlib.rc_context({**_STYLE, "grid.color": "#dfe3e9"}):
-        _figure(results).savefig(drawn, format="png", dpi=130)
-    return drawn.getvalue()
+    return plots.on_white(partial(_figure, results))
 
 
 def _figure(results: Sequence[Result]) -> Figure:
@@ -68,6 +46,7 @@ def _figure(results: Sequence[Result]) -> Figure:
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.set_yticks(range(len(results)), [result.title for result in results])
     axes.tick_params(axis="y", length=0)
-    axes.grid(axis="x")
+    axes.grid(visible=False, axis="y")
+    axes.spines["left"].set_visible(False)
     axes.set_xlabel("red mark: the goal; grey: quartiles; dashed: as fast as the peer")
     return figure
